@@ -1,0 +1,1 @@
+//! Group coordination as pure shards: requests in, replies and records out.

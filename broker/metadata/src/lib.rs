@@ -1,0 +1,1 @@
+//! Cluster metadata: records, image, and the controller's decisions as pure functions.

@@ -1,0 +1,1 @@
+//! The metadata quorum: openraft over klamm-log segments, with the metadata image as state machine.

@@ -1,0 +1,1 @@
+//! Kafka record batches (format v2): header view, stamping, building, iteration, checksums and compression.

@@ -1,0 +1,1 @@
+//! Pure replication: leader and follower state of one partition.

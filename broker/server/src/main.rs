@@ -1,0 +1,3 @@
+//! The Klamm broker process.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The Klamm operator: reconciles KafkaCluster and KafkaTopic on local processes.
+
+fn main() {}

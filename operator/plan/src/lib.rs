@@ -1,0 +1,1 @@
+//! Pure planning: validate, plan, render.

@@ -1,0 +1,3 @@
+//! Load generator and benchmarks beside Apache Kafka.
+
+fn main() {}

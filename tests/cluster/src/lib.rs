@@ -1,0 +1,1 @@
+//! Tests of whole clusters of real processes, with real clients.

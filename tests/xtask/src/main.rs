@@ -1,0 +1,3 @@
+//! The one entry point for chores.
+
+fn main() {}
