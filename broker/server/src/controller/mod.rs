@@ -1,0 +1,9 @@
+//! Both sides of the control path: the active controller's single writer, its listener, and the brokers' way to it.
+
+pub mod channel;
+pub mod forward;
+pub mod handle;
+pub mod liveness;
+pub mod runtime;
+pub mod service;
+pub mod transport;

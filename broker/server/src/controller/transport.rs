@@ -1,0 +1,115 @@
+//! Carries the quorum's own calls between controllers over the CONTROLLER listener.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_quorum::{Peer, Transport, TransportError};
+use klamm_wire::messages::{
+    raft_append_request::RaftAppendRequest, raft_pre_vote_request::RaftPreVoteRequest,
+    raft_snapshot_request::RaftSnapshotRequest, raft_transfer_leader_request::RaftTransferLeaderRequest,
+    raft_vote_request::RaftVoteRequest,
+};
+use klamm_wire::{ErrorCode, Message, Str};
+use parking_lot::Mutex;
+
+use crate::net::client::{CallError, Connection};
+
+/// Time to connect to a controller.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// One connection per (peer, kind of call), so that a snapshot never delays a vote or a heartbeat.
+#[derive(Clone)]
+pub struct ControllerTransport {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster_id: Str,
+    node_id: i32,
+    client_id: Str,
+    idle: Mutex<HashMap<(i32, i16), Vec<Connection>>>,
+}
+
+impl ControllerTransport {
+    /// A transport for the node `node_id` of `cluster_id`.
+    pub fn new(cluster_id: Str, node_id: i32) -> Self {
+        let client_id = Str::from(format!("klamm-controller-{node_id}"));
+        Self { inner: Arc::new(Inner { cluster_id, node_id, client_id, idle: Mutex::default() }) }
+    }
+}
+
+impl Transport for ControllerTransport {
+    fn call(
+        &self,
+        peer: Peer,
+        api: i16,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Bytes, TransportError>> + Send {
+        let inner = Arc::clone(&self.inner);
+        async move { inner.call(&peer, api, payload, timeout).await }
+    }
+}
+
+/// Builds, sends and unwraps one kind of call; all of them have the same fields.
+macro_rules! exchange {
+    ($inner:expr, $connection:expr, $peer:expr, $payload:expr, $timeout:expr, $request:ident) => {{
+        let request = $request {
+            cluster_id: $inner.cluster_id.clone(),
+            target_node_id: $peer.id,
+            source_node_id: $inner.node_id,
+            payload: $payload,
+            ..$request::default()
+        };
+        $connection.call(0, &request, $timeout).await.map(|r| (r.error_code, r.payload))
+    }};
+}
+
+impl Inner {
+    async fn call(&self, peer: &Peer, api: i16, payload: Bytes, timeout: Duration) -> Result<Bytes, TransportError> {
+        let mut connection = match self.take(peer.id, api) {
+            Some(connection) => connection,
+            None => Connection::connect(&peer.host, peer.port, &self.client_id, DIAL_TIMEOUT.min(timeout))
+                .await
+                .map_err(unreachable_peer)?,
+        };
+        let (error, payload) = self.send(&mut connection, peer, api, payload, timeout).await?;
+        if error != ErrorCode::None.code() {
+            return Err(TransportError::Refused(ErrorCode::from_code(error).to_string()));
+        }
+        self.idle.lock().entry((peer.id, api)).or_default().push(connection);
+        Ok(payload)
+    }
+
+    async fn send(
+        &self,
+        connection: &mut Connection,
+        peer: &Peer,
+        api: i16,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Result<(i16, Bytes), TransportError> {
+        let answer = match api {
+            RaftAppendRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftAppendRequest),
+            RaftVoteRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftVoteRequest),
+            RaftPreVoteRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftPreVoteRequest),
+            RaftSnapshotRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftSnapshotRequest),
+            RaftTransferLeaderRequest::API_KEY => {
+                exchange!(self, connection, peer, payload, timeout, RaftTransferLeaderRequest)
+            }
+            other => return Err(TransportError::Refused(format!("no call has key {other}"))),
+        };
+        answer.map_err(unreachable_peer)
+    }
+
+    fn take(&self, peer: i32, api: i16) -> Option<Connection> {
+        self.idle.lock().get_mut(&(peer, api)).and_then(Vec::pop)
+    }
+}
+
+fn unreachable_peer(error: CallError) -> TransportError {
+    if error.is_refused() { TransportError::ConnectionRefused } else { TransportError::Unreachable(error.to_string()) }
+}

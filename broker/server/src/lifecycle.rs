@@ -1,0 +1,180 @@
+//! The broker's life at the controller: registration, heartbeats, controlled shutdown (BrokerRegistration 62,
+//! BrokerHeartbeat 63).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_wire::ErrorCode;
+use klamm_wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use klamm_wire::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use klamm_wire::messages::broker_registration_request::{BrokerRegistrationRequest, Listener};
+use klamm_wire::{Message, Str};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::controller::channel::Channel;
+use crate::node::Node;
+
+/// Time after which an unanswered call is tried at another controller.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause between heartbeats while the broker is not yet running or is stopping.
+const EAGER_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Where the broker stands; the names are Kafka's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Not registered, or not caught up with the metadata log.
+    Starting,
+    /// Caught up, still fenced.
+    Recovery,
+    /// Unfenced.
+    Running,
+    /// Asked to stop; leaderships move away.
+    PendingControlledShutdown,
+    /// The controller let it go, or the wait ended.
+    ShuttingDown,
+}
+
+/// Shared view of the lifecycle.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// The state.
+    pub state: State,
+    /// Epoch of the registration; -1 before.
+    pub broker_epoch: i64,
+}
+
+/// Registers and sends heartbeats until the controller lets the broker go after `stopping`, or `give_up` is cancelled.
+pub async fn run(
+    node: Arc<Node>,
+    mut channel: Channel,
+    standing: watch::Sender<Standing>,
+    stopping: CancellationToken,
+    give_up: CancellationToken,
+) {
+    tokio::select! {
+        () = live(&node, &mut channel, &standing, &stopping) => {}
+        () = give_up.cancelled() => {}
+    }
+    standing.send_modify(|s| s.state = State::ShuttingDown);
+}
+
+async fn live(node: &Node, channel: &mut Channel, standing: &watch::Sender<Standing>, stopping: &CancellationToken) {
+    loop {
+        if let Some(epoch) = register(node, channel).await {
+            standing.send_modify(|s| s.broker_epoch = epoch);
+            info!(broker_epoch = epoch, "registered");
+            if heartbeats(node, channel, standing, stopping, epoch).await {
+                return;
+            }
+            standing.send_modify(|s| s.state = State::Starting);
+        }
+        tokio::time::sleep(node.config.heartbeat_interval.min(Duration::from_millis(100))).await;
+    }
+}
+
+async fn register(node: &Node, channel: &mut Channel) -> Option<i64> {
+    let request = registration(node);
+    let version = BrokerRegistrationRequest::MAX;
+    match channel.call(version, &request, |r| r.error_code, CALL_TIMEOUT).await {
+        Ok(r) if r.error_code == ErrorCode::None.code() => Some(r.broker_epoch),
+        Ok(r) => {
+            warn!(error = %ErrorCode::from_code(r.error_code), "registration refused; trying again");
+            None
+        }
+        Err(error) => {
+            info!(%error, "waiting for a controller to register with");
+            None
+        }
+    }
+}
+
+fn registration(node: &Node) -> BrokerRegistrationRequest {
+    let listeners = node.advertised.iter().map(|e| Listener {
+        name: Str::copy_from(&e.name),
+        host: Str::copy_from(&e.host),
+        port: e.port,
+        security_protocol: 0,
+        ..Listener::default()
+    });
+    BrokerRegistrationRequest {
+        broker_id: node.config.node_id,
+        cluster_id: node.cluster_id.clone(),
+        incarnation_id: node.incarnation,
+        listeners: listeners.collect(),
+        rack: node.config.rack.as_deref().map(Str::copy_from),
+        log_dirs: vec![node.directory_id],
+        previous_broker_epoch: node.previous_broker_epoch,
+        ..BrokerRegistrationRequest::default()
+    }
+}
+
+/// True when the broker may stop; false when it must register again.
+async fn heartbeats(
+    node: &Node,
+    channel: &mut Channel,
+    standing: &watch::Sender<Standing>,
+    stopping: &CancellationToken,
+    epoch: i64,
+) -> bool {
+    loop {
+        let request = BrokerHeartbeatRequest {
+            broker_id: node.config.node_id,
+            broker_epoch: epoch,
+            current_metadata_offset: node.image().offset(),
+            want_fence: false,
+            want_shut_down: stopping.is_cancelled(),
+            ..BrokerHeartbeatRequest::default()
+        };
+        match channel.call(BrokerHeartbeatRequest::MAX, &request, |r| r.error_code, CALL_TIMEOUT).await {
+            Ok(r) if r.error_code == ErrorCode::None.code() => {
+                if r.should_shut_down {
+                    info!("the controller lets this broker go");
+                    return true;
+                }
+                advance(standing, &r, stopping.is_cancelled());
+            }
+            Ok(r) => {
+                warn!(error = %ErrorCode::from_code(r.error_code), "heartbeat refused; registering again");
+                return false;
+            }
+            Err(error) => debug!(%error, "heartbeat not answered"),
+        }
+        pause(node, standing, stopping).await;
+    }
+}
+
+async fn pause(node: &Node, standing: &watch::Sender<Standing>, stopping: &CancellationToken) {
+    let eager = standing.borrow().state != State::Running;
+    let interval = if eager { EAGER_INTERVAL } else { node.config.heartbeat_interval };
+    tokio::select! {
+        () = tokio::time::sleep(interval) => {}
+        () = stopping.cancelled(), if !stopping.is_cancelled() => {}
+    }
+}
+
+/// Moves the state by what the controller says, with the log lines that tools wait for.
+fn advance(standing: &watch::Sender<Standing>, response: &BrokerHeartbeatResponse, stopping: bool) {
+    let state = standing.borrow().state;
+    let mut next = state;
+    if next == State::Starting && response.is_caught_up {
+        info!("The broker has caught up. Transitioning from STARTING to RECOVERY.");
+        next = State::Recovery;
+    }
+    if next == State::Recovery && !response.is_fenced {
+        info!("The broker has been unfenced. Transitioning from RECOVERY to RUNNING.");
+        next = State::Running;
+    }
+    if next == State::Running && response.is_fenced && !stopping {
+        warn!("The broker has been fenced. Transitioning from RUNNING to RECOVERY.");
+        next = State::Recovery;
+    }
+    if stopping && next < State::PendingControlledShutdown {
+        info!("Beginning controlled shutdown.");
+        next = State::PendingControlledShutdown;
+    }
+    if next != state {
+        standing.send_modify(|s| s.state = next);
+    }
+}

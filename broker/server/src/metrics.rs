@@ -1,0 +1,114 @@
+//! Metric names and their registry; exported as Prometheus text on `/metrics`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Label of per-API figures: the API's name in the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiLabel {
+    api: &'static str,
+}
+
+/// Counters that requests update, and gauges filled in when they are read.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<ApiLabel, Counter>,
+    /// Record bytes appended by producers.
+    pub bytes_in: Counter,
+    /// Record bytes sent to consumers.
+    pub bytes_out: Counter,
+    /// Record bytes sent to followers.
+    pub replication_bytes_out: Counter,
+    /// Produced batches that were refused.
+    pub produce_errors: Counter,
+    partitions: Gauge,
+    leaders: Gauge,
+    under_replicated: Gauge,
+    under_min_isr: Gauge,
+    fenced: Gauge,
+    active_controller: Gauge,
+    metadata_offset: Gauge,
+}
+
+/// Figures that are read when `/metrics` is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Snapshot {
+    /// Replicas on this broker.
+    pub partitions: i64,
+    /// Partitions that this broker leads.
+    pub leaders: i64,
+    /// Led partitions whose ISR is smaller than their replica set.
+    pub under_replicated: i64,
+    /// Led partitions whose ISR is smaller than `min.insync.replicas`.
+    pub under_min_isr: i64,
+    /// Whether the controller has fenced this broker.
+    pub fenced: bool,
+    /// Whether this node is the active controller.
+    pub active_controller: bool,
+    /// Offset of the metadata image.
+    pub metadata_offset: i64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("klamm");
+        let requests = Family::default();
+        registry.register("requests", "Requests by API", requests.clone());
+        let counter = |registry: &mut Registry, name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register_with_unit(name, help, Unit::Bytes, counter.clone());
+            counter
+        };
+        let bytes_in = counter(&mut registry, "produced", "Record bytes appended for producers");
+        let bytes_out = counter(&mut registry, "consumed", "Record bytes sent to consumers");
+        let replication_bytes_out = counter(&mut registry, "replicated", "Record bytes sent to followers");
+        let produce_errors = Counter::default();
+        registry.register("produce_errors", "Produced batches that were refused", produce_errors.clone());
+        let gauge = |registry: &mut Registry, name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        Self {
+            partitions: gauge(&mut registry, "partitions", "Replicas on this broker"),
+            leaders: gauge(&mut registry, "leader_partitions", "Partitions led by this broker"),
+            under_replicated: gauge(&mut registry, "under_replicated_partitions", "Led partitions with a replica out of sync"),
+            under_min_isr: gauge(&mut registry, "under_min_isr_partitions", "Led partitions below min.insync.replicas"),
+            fenced: gauge(&mut registry, "broker_fenced", "1 while the controller has fenced this broker"),
+            active_controller: gauge(&mut registry, "active_controller", "1 on the active controller"),
+            metadata_offset: gauge(&mut registry, "metadata_offset", "Offset of the newest applied metadata record"),
+            registry,
+            requests,
+            bytes_in,
+            bytes_out,
+            replication_bytes_out,
+            produce_errors,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a request of the API named `api`.
+    pub fn request(&self, api: &'static str) {
+        self.requests.get_or_create(&ApiLabel { api }).inc();
+    }
+
+    /// The exposition text.
+    pub fn text(&self, now: Snapshot) -> String {
+        self.partitions.set(now.partitions);
+        self.leaders.set(now.leaders);
+        self.under_replicated.set(now.under_replicated);
+        self.under_min_isr.set(now.under_min_isr);
+        self.fenced.set(i64::from(now.fenced));
+        self.active_controller.set(i64::from(now.active_controller));
+        self.metadata_offset.set(now.metadata_offset);
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        drop(encode(&mut text, &self.registry));
+        text
+    }
+}

@@ -1,0 +1,153 @@
+//! Writes a response: small buffers and shared bytes by vectored writes, file ranges by `sendfile`.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use klamm_log::DiskFile;
+use klamm_wire::Segment;
+use smallvec::SmallVec;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// Slices given to one vectored write.
+const MAX_SLICES: usize = 64;
+/// Reads of cold files that may be under way at once.
+static COLD_READS: Semaphore = Semaphore::const_new(8);
+
+/// A range of a segment file that a response refers to.
+#[derive(Clone)]
+pub struct FileRange {
+    /// The open file.
+    pub file: Arc<dyn DiskFile>,
+    /// First byte.
+    pub position: u64,
+    /// Number of bytes.
+    pub length: usize,
+}
+
+/// An encoded response frame, size prefix included.
+#[derive(Default)]
+pub struct Response {
+    /// The frame in order; `Segment::External` refers to `files`.
+    pub segments: Vec<Segment>,
+    /// File ranges by the index of the external segments.
+    pub files: Vec<FileRange>,
+}
+
+impl Response {
+    /// Bytes on the wire.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(|s| match s {
+            Segment::Bytes(b) => b.len(),
+            Segment::External { length, .. } => *length as usize,
+        }).sum()
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Writes the whole response.
+    ///
+    /// # Errors
+    /// The socket's error, or `UnexpectedEof` when a file is shorter than its range.
+    pub async fn write(self, stream: &TcpStream) -> io::Result<()> {
+        let mut pending: SmallVec<[Bytes; 8]> = SmallVec::new();
+        for segment in self.segments {
+            match segment {
+                Segment::Bytes(bytes) => pending.push(bytes),
+                Segment::External { index, .. } => {
+                    let missing = || io::Error::other("response names a file range it does not carry");
+                    let range = self.files.get(index as usize).ok_or_else(missing)?;
+                    match sendable(range).await? {
+                        Sendable::Cached => {
+                            write_bytes(stream, &mut pending).await?;
+                            send_file(stream, range).await?;
+                        }
+                        Sendable::Read(bytes) => pending.push(bytes),
+                    }
+                }
+            }
+        }
+        write_bytes(stream, &mut pending).await
+    }
+}
+
+/// How a file range goes out.
+enum Sendable {
+    /// Its pages are in memory: `sendfile` will not block.
+    Cached,
+    /// It was cold, or has no descriptor: read by a thread that may block.
+    Read(Bytes),
+}
+
+/// Decides without blocking whether the range is in the page cache; if not, reads it elsewhere.
+async fn sendable(range: &FileRange) -> io::Result<Sendable> {
+    if range.file.as_fd().is_some() && is_cached(range) {
+        return Ok(Sendable::Cached);
+    }
+    let _permit = COLD_READS.acquire().await.map_err(io::Error::other)?;
+    let range = range.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut buffer = vec![0; range.length];
+        range.file.read_exact_at(&mut buffer, range.position).map(|()| Bytes::from(buffer))
+    });
+    read.await.map_err(io::Error::other)?.map(Sendable::Read)
+}
+
+/// Probes both ends of the range; the kernel reads files ahead, so what lies between is almost always there as well.
+fn is_cached(range: &FileRange) -> bool {
+    let last = range.position + range.length.saturating_sub(1) as u64;
+    [range.position, last].iter().all(|at| matches!(range.file.try_read_at(&mut [0u8; 1], *at), Ok(Some(1))))
+}
+
+async fn write_bytes(stream: &TcpStream, pending: &mut SmallVec<[Bytes; 8]>) -> io::Result<()> {
+    let mut first = 0;
+    while first < pending.len() {
+        let slices: SmallVec<[IoSlice<'_>; 16]> =
+            pending.iter().skip(first).take(MAX_SLICES).map(|b| IoSlice::new(b)).collect();
+        let mut written = match stream.try_write_vectored(&slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                stream.writable().await?;
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        while let Some(bytes) = pending.get_mut(first) {
+            let n = written.min(bytes.len());
+            bytes.advance(n);
+            written -= n;
+            if !bytes.is_empty() {
+                break;
+            }
+            first += 1;
+        }
+    }
+    pending.clear();
+    Ok(())
+}
+
+async fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<()> {
+    let Some(file) = range.file.as_fd() else { return Err(io::Error::other("file range without a descriptor")) };
+    let mut offset = range.position;
+    let end = range.position + range.length as u64;
+    while offset < end {
+        let count = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        let sent = stream.try_io(Interest::WRITABLE, || {
+            rustix::fs::sendfile(stream, file, Some(&mut offset), count).map_err(io::Error::from)
+        });
+        match sent {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
