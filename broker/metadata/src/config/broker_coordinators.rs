@@ -1,0 +1,55 @@
+//! The table of broker keys about groups, transactions and their internal topics.
+
+use super::spec::{Check, ConfigKind, ConfigSpec, Update, key};
+use Check::{Any, AtLeast, Between, SomeOf};
+use ConfigKind::{Boolean, Int, List, Long, Short, String};
+use Update::{ClusterWide, ReadOnly};
+
+#[rustfmt::skip]
+pub(super) const TABLE: &[ConfigSpec] = &[
+    key("offsets.topic.num.partitions", Int, Some("50"), AtLeast(1), ReadOnly, "Partitions of __consumer_offsets. It must not change once the topic exists."),
+    key("offsets.topic.replication.factor", Short, Some("3"), AtLeast(1), ReadOnly, "Replicas of __consumer_offsets."),
+    key("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1), ReadOnly, "Segment size of __consumer_offsets, in bytes."),
+    key("offsets.topic.compression.codec", Int, Some("0"), Between(0, 4), ReadOnly, "Compression of __consumer_offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."),
+    key("offsets.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly, "Bytes read at a time when a coordinator loads."),
+    key("offsets.commit.timeout.ms", Int, Some("5000"), AtLeast(1), ReadOnly, "Longest wait until a commit is replicated, in milliseconds."),
+    key("offsets.retention.minutes", Int, Some("10080"), AtLeast(1), ReadOnly, "Minutes that the offsets of an empty group are kept."),
+    key("offsets.retention.check.interval.ms", Long, Some("600000"), AtLeast(1), ReadOnly, "Time between two looks for expired offsets, in milliseconds."),
+    key("offset.metadata.max.bytes", Int, Some("4096"), Any, ReadOnly, "Largest metadata of one committed offset, in bytes."),
+    key("group.coordinator.rebalance.protocols", List, Some("classic,consumer,streams"), SomeOf(&["classic", "consumer", "share", "streams"]), ReadOnly, "Group protocols that are offered."),
+    key("group.coordinator.threads", Int, Some("4"), AtLeast(1), ReadOnly, "Threads of the group coordinator."),
+    key("group.coordinator.append.linger.ms", Int, Some("-1"), AtLeast(-1), ReadOnly, "Time that the coordinator gathers records before it appends, in milliseconds; -1 adapts."),
+    key("group.initial.rebalance.delay.ms", Int, Some("3000"), Any, ReadOnly, "Wait for more members before the first rebalance of a new group, in milliseconds."),
+    key("group.min.session.timeout.ms", Int, Some("6000"), Any, ReadOnly, "Shortest session timeout that a member may ask for, in milliseconds."),
+    key("group.max.session.timeout.ms", Int, Some("1800000"), Any, ReadOnly, "Longest session timeout that a member may ask for, in milliseconds."),
+    key("group.max.size", Int, Some("2147483647"), AtLeast(1), ReadOnly, "Members of one group."),
+    key("group.consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1), ReadOnly, "Session timeout of the consumer protocol, in milliseconds."),
+    key("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1), ReadOnly, "Smallest session timeout of a consumer group, in milliseconds."),
+    key("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1), ReadOnly, "Largest session timeout of a consumer group, in milliseconds."),
+    key("group.consumer.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), ReadOnly, "Heartbeat interval of the consumer protocol, in milliseconds."),
+    key("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), ReadOnly, "Smallest heartbeat interval of a consumer group, in milliseconds."),
+    key("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1), ReadOnly, "Largest heartbeat interval of a consumer group, in milliseconds."),
+    key("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1), ReadOnly, "Members of one consumer group."),
+    key("group.consumer.assignors", List, Some("uniform,range"), Any, ReadOnly, "Assignors of the consumer protocol."),
+    key("group.consumer.migration.policy", String, Some("bidirectional"), Check::OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]), ReadOnly, "Which way a group may change its protocol while it has members."),
+    key("transactional.id.expiration.ms", Int, Some("604800000"), AtLeast(1), ReadOnly, "Time after which an unused transactional id is forgotten, in milliseconds."),
+    key("transaction.max.timeout.ms", Int, Some("900000"), AtLeast(1), ReadOnly, "Longest transaction, in milliseconds."),
+    key("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), ReadOnly, "Time between two looks for overdue transactions, in milliseconds."),
+    key("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), ReadOnly, "Time between two looks for expired transactional ids, in milliseconds."),
+    key("transaction.partition.verification.enable", Boolean, Some("true"), Any, ClusterWide, "Whether a partition checks with the coordinator that a transaction is open."),
+    key("transaction.state.log.num.partitions", Int, Some("50"), AtLeast(1), ReadOnly, "Partitions of __transaction_state."),
+    key("transaction.state.log.replication.factor", Short, Some("3"), AtLeast(1), ReadOnly, "Replicas of __transaction_state."),
+    key("transaction.state.log.min.isr", Int, Some("2"), AtLeast(1), ReadOnly, "min.insync.replicas of __transaction_state."),
+    key("transaction.state.log.segment.bytes", Int, Some("104857600"), AtLeast(1), ReadOnly, "Segment size of __transaction_state, in bytes."),
+    key("transaction.state.log.load.buffer.size", Int, Some("5242880"), AtLeast(1), ReadOnly, "Bytes read at a time when a transaction coordinator loads."),
+    key("transaction.two.phase.commit.enable", Boolean, Some("false"), Any, ReadOnly, "Whether transactions may take part in an outer two-phase commit."),
+    key("producer.id.expiration.ms", Int, Some("86400000"), AtLeast(1), ClusterWide, "Time after which a partition forgets an idle producer, in milliseconds."),
+    key("producer.id.expiration.check.interval.ms", Int, Some("600000"), AtLeast(1), ReadOnly, "Time between two looks for idle producers, in milliseconds."),
+    key("share.coordinator.state.topic.num.partitions", Int, Some("50"), AtLeast(1), ReadOnly, "Partitions of __share_group_state."),
+    key("share.coordinator.state.topic.replication.factor", Short, Some("3"), AtLeast(1), ReadOnly, "Replicas of __share_group_state."),
+    key("share.coordinator.state.topic.min.isr", Short, Some("2"), AtLeast(1), ReadOnly, "min.insync.replicas of __share_group_state."),
+    key("quota.window.num", Int, Some("11"), AtLeast(1), ReadOnly, "Samples that a client quota looks back on."),
+    key("quota.window.size.seconds", Int, Some("1"), AtLeast(1), ReadOnly, "Length of one sample of a client quota, in seconds."),
+    key("create.topic.policy.class.name", ConfigKind::Class, None, Any, ReadOnly, "Taken for compatibility; Java classes are not loaded."),
+    key("alter.config.policy.class.name", ConfigKind::Class, None, Any, ReadOnly, "Taken for compatibility; Java classes are not loaded."),
+];

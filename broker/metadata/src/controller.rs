@@ -1,0 +1,130 @@
+//! The active controller's decisions: `(image, command, now) -> (records, reply)`, with nothing else in between.
+//!
+//! One [`Controller`] lives as long as its node is the active controller. What it keeps is soft: who was heard when, and
+//! when to look at the leaders' balance next. Whoever drives it hands it one command after another with the image that
+//! includes every record decided so far, appends the records of each [`Decision`], and sends the reply once they are
+//! committed. A decision that could not be appended is dropped with its reply; nothing here has to be undone.
+
+mod alter_partition;
+mod brokers;
+mod command;
+mod configs;
+mod departure;
+mod draft;
+mod election;
+mod error;
+mod heartbeats;
+mod incremental_configs;
+mod isr;
+mod partitions;
+mod placement;
+mod producer_ids;
+mod sessions;
+mod settings;
+mod topic_names;
+mod topics;
+
+pub use command::{Command, Decision, Reply};
+pub use producer_ids::PRODUCER_ID_BLOCK;
+pub use settings::Settings;
+pub use topic_names::validate_topic_name;
+
+use crate::Image;
+use draft::{Draft, Turn};
+use election::Balance;
+use sessions::Sessions;
+
+/// The decisions of one term as the active controller.
+#[derive(Debug)]
+pub struct Controller {
+    settings: Settings,
+    sessions: Sessions,
+    balance: Balance,
+}
+
+impl Controller {
+    /// A controller that has heard of nobody.
+    pub fn new(settings: Settings) -> Controller {
+        Controller { sessions: Sessions::default(), balance: Balance::default(), settings }
+    }
+
+    /// Starts a term: every unfenced broker gets a full session to find the new controller.
+    pub fn on_become_active(&mut self, image: &Image, now_ms: i64) {
+        self.sessions = Sessions::inherit(image, now_ms);
+        self.balance = Balance::default();
+        self.balance.look_by(now_ms.saturating_add(self.settings.prompt_rebalance_interval_ms));
+    }
+
+    /// Decides one command. `next_offset` is the offset that the decision's records will get; it becomes the broker
+    /// epoch of a registration.
+    pub fn handle(
+        &mut self,
+        image: &Image,
+        command: Command,
+        now_ms: i64,
+        next_offset: i64,
+        rng: &mut dyn FnMut() -> u64,
+    ) -> Decision {
+        let draft = Draft::new(image, &self.settings);
+        let mut turn = Turn { draft, now_ms, next_offset, rng };
+        let reply = match command {
+            Command::RegisterBroker(r) => {
+                Reply::RegisterBroker(brokers::register(&mut turn, &mut self.sessions, &r))
+            }
+            Command::BrokerHeartbeat(r) => Reply::BrokerHeartbeat(heartbeats::heartbeat(
+                &mut turn,
+                &mut self.sessions,
+                &mut self.balance,
+                &r,
+            )),
+            Command::BrokerGone { id, epoch } => {
+                heartbeats::gone(&mut turn.draft, &mut self.sessions, id, epoch);
+                Reply::None
+            }
+            Command::AlterPartition(r) => Reply::AlterPartition(alter_partition::alter(&mut turn.draft, &r)),
+            Command::CreateTopics(r) => Reply::CreateTopics(topics::create(&mut turn, &r)),
+            Command::DeleteTopics(r) => Reply::DeleteTopics(topics::delete(&mut turn.draft, &r)),
+            Command::CreatePartitions(r) => Reply::CreatePartitions(partitions::create(&mut turn, &r)),
+            Command::AlterConfigs(r) => Reply::AlterConfigs(configs::alter(&mut turn.draft, &r)),
+            Command::IncrementalAlterConfigs(r) => {
+                Reply::IncrementalAlterConfigs(incremental_configs::alter(&mut turn.draft, &r))
+            }
+            Command::ElectLeaders(r) => Reply::ElectLeaders(election::elect(&mut turn.draft, &r)),
+            Command::AllocateProducerIds(r) => {
+                Reply::AllocateProducerIds(producer_ids::allocate(&mut turn.draft, &r))
+            }
+        };
+        Decision { records: turn.draft.into_records(), reply }
+    }
+
+    /// Does what is due: fences brokers whose session is over, returns leadership to preferred replicas. Decisions are
+    /// in order and each builds on the ones before it; none has a reply.
+    pub fn tick(&mut self, image: &Image, now_ms: i64) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        let mut image = image.clone();
+        for id in self.sessions.expire(&image, self.settings.session_timeout_ms, now_ms) {
+            let mut draft = Draft::new(&image, &self.settings);
+            departure::fence(&mut draft, id);
+            image = draft.image().clone();
+            decisions.push(Decision { records: draft.into_records(), reply: Reply::None });
+        }
+        let mut draft = Draft::new(&image, &self.settings);
+        self.balance.restore(&mut draft, now_ms);
+        decisions.push(Decision { records: draft.into_records(), reply: Reply::None });
+        decisions.retain(|decision| !decision.records.is_empty());
+        decisions
+    }
+
+    /// When [`Controller::tick`] has something to do next, in Unix milliseconds.
+    pub fn next_deadline(&self) -> Option<i64> {
+        let session = self.sessions.next_expiry(self.settings.session_timeout_ms);
+        let balance = self.balance.next_look();
+        session.into_iter().chain(balance).min()
+    }
+
+    /// A broker was seen to have applied the metadata log up to `offset`, by its fetches. It lets a controlled shutdown
+    /// end without waiting for the other brokers' next heartbeats; it does not prolong a session.
+    pub fn on_metadata_applied(&mut self, broker: i32, offset: i64) {
+        self.sessions.applied(broker, offset);
+    }
+}

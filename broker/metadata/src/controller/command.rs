@@ -1,0 +1,92 @@
+//! What the controller is asked, and what it answers.
+
+use klamm_wire::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use klamm_wire::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
+use klamm_wire::messages::alter_configs_request::AlterConfigsRequest;
+use klamm_wire::messages::alter_configs_response::AlterConfigsResponse;
+use klamm_wire::messages::alter_partition_request::AlterPartitionRequest;
+use klamm_wire::messages::alter_partition_response::AlterPartitionResponse;
+use klamm_wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use klamm_wire::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use klamm_wire::messages::broker_registration_request::BrokerRegistrationRequest;
+use klamm_wire::messages::broker_registration_response::BrokerRegistrationResponse;
+use klamm_wire::messages::create_partitions_request::CreatePartitionsRequest;
+use klamm_wire::messages::create_partitions_response::CreatePartitionsResponse;
+use klamm_wire::messages::create_topics_request::CreateTopicsRequest;
+use klamm_wire::messages::create_topics_response::CreateTopicsResponse;
+use klamm_wire::messages::delete_topics_request::DeleteTopicsRequest;
+use klamm_wire::messages::delete_topics_response::DeleteTopicsResponse;
+use klamm_wire::messages::elect_leaders_request::ElectLeadersRequest;
+use klamm_wire::messages::elect_leaders_response::ElectLeadersResponse;
+use klamm_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
+use klamm_wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+
+use crate::Record;
+
+/// A question to the controller. Authorisation is the caller's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A broker process introduces itself (62).
+    RegisterBroker(BrokerRegistrationRequest),
+    /// A registered broker shows that it lives and says what it wants (63).
+    BrokerHeartbeat(BrokerHeartbeatRequest),
+    /// The controller's own check found the process of this registration dead.
+    BrokerGone {
+        /// Node id.
+        id: i32,
+        /// The registration that was checked.
+        epoch: i64,
+    },
+    /// A leader proposes another ISR (56).
+    AlterPartition(AlterPartitionRequest),
+    /// 19
+    CreateTopics(CreateTopicsRequest),
+    /// 20
+    DeleteTopics(DeleteTopicsRequest),
+    /// 37
+    CreatePartitions(CreatePartitionsRequest),
+    /// 33
+    AlterConfigs(AlterConfigsRequest),
+    /// 44
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    /// 43
+    ElectLeaders(ElectLeadersRequest),
+    /// 67
+    AllocateProducerIds(AllocateProducerIdsRequest),
+}
+
+/// The answer to a [`Command`], of the same name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Nobody asked.
+    None,
+    /// 62
+    RegisterBroker(BrokerRegistrationResponse),
+    /// 63
+    BrokerHeartbeat(BrokerHeartbeatResponse),
+    /// 56
+    AlterPartition(AlterPartitionResponse),
+    /// 19
+    CreateTopics(CreateTopicsResponse),
+    /// 20
+    DeleteTopics(DeleteTopicsResponse),
+    /// 37
+    CreatePartitions(CreatePartitionsResponse),
+    /// 33
+    AlterConfigs(AlterConfigsResponse),
+    /// 44
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    /// 43
+    ElectLeaders(ElectLeadersResponse),
+    /// 67
+    AllocateProducerIds(AllocateProducerIdsResponse),
+}
+
+/// What to append, as one atomic entry, and what to answer when it is committed. Without records the reply is due at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Records of one entry of the metadata log.
+    pub records: Vec<Record>,
+    /// The answer.
+    pub reply: Reply,
+}

@@ -1,0 +1,186 @@
+//! The one place where a partition's leader, ISR and eligible leader replicas are decided (KIP-966).
+//!
+//! Someone wants another ISR: a leader, a broker's departure or return, an operator. From that follow, in this order:
+//!
+//! 1. The leader. The present one stays while it is unfenced and in the ISR. Else the first replica, in the order of the
+//!    replica list, that is active and in the ISR; else one of the eligible leader replicas, which hold everything below
+//!    the high watermark; else, when no eligible one exists at all, the last leader; else, only where the topic allows an
+//!    unclean election, any active replica; else nobody.
+//! 2. The ISR. A leader from outside is the whole ISR: nobody else is known to hold its log.
+//! 3. The eligible leader replicas. While the ISR is smaller than min.insync.replicas the high watermark stands still, so
+//!    whoever leaves stays eligible, unless it may have lost the tail of its log. An ISR that is large enough, or an
+//!    unclean election, ends the eligibility of all.
+//! 4. The last leader, remembered for as long as there is none.
+//!
+//! The leader epoch rises exactly when the leader changes, the partition epoch with every change.
+
+use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
+use uuid::Uuid;
+
+use super::draft::TopicRules;
+use crate::image::topic::{NO_LEADER_CHANGE, NO_RECOVERY_CHANGE};
+use crate::{Image, Partition};
+
+/// `LeaderRecoveryState` of a partition whose leader holds all that was acknowledged.
+pub(super) const RECOVERED: i8 = 0;
+/// `LeaderRecoveryState` after an unclean election, until the leader says otherwise (KIP-704).
+pub(super) const RECOVERING: i8 = 1;
+
+/// Which leader is wanted when several could lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Election {
+    /// The present one, if it can stay.
+    KeepLeader,
+    /// The first of the replica list, if it can lead.
+    Preferred,
+    /// The present one, and rather any replica than none.
+    Unclean,
+}
+
+/// What is wanted of a partition, and what that depends on.
+pub(super) struct PartitionChange<'a> {
+    /// The brokers as they will be.
+    pub(super) image: &'a Image,
+    /// The partition as it is.
+    pub(super) partition: &'a Partition,
+    pub(super) rules: TopicRules,
+    pub(super) election: Election,
+    /// The ISR that is wanted.
+    pub(super) isr: Vec<i32>,
+    /// A broker that may have lost the end of its logs.
+    pub(super) lost_tail: Option<i32>,
+    /// The leader says that it has recovered from an unclean election.
+    pub(super) recovered: bool,
+}
+
+/// Who leads, and whether it may lack acknowledged records.
+struct Elected {
+    leader: i32,
+    unclean: bool,
+}
+
+const NOBODY: Elected = Elected { leader: -1, unclean: false };
+
+fn clean(leader: i32) -> Elected {
+    Elected { leader, unclean: false }
+}
+
+fn unclean(leader: i32) -> Elected {
+    Elected { leader, unclean: true }
+}
+
+impl PartitionChange<'_> {
+    /// The record that brings the partition there; `None` when it is there already.
+    pub(super) fn decide(&self, topic_id: Uuid, partition_id: i32) -> Option<PartitionChangeRecord> {
+        let old = self.partition;
+        let elected = self.elect();
+        let mut new = old.clone();
+        new.leader = elected.leader;
+        new.isr.clone_from(&self.isr);
+        if new.has_leader() && !new.isr.contains(&new.leader) {
+            new.isr = vec![new.leader];
+        }
+        new.elr = if elected.unclean { Vec::new() } else { self.eligible_after(&new.isr) };
+        new.last_known_elr = match (old.leader, new.leader) {
+            (_, 0..) => Vec::new(),
+            (0.., _) => vec![old.leader],
+            _ => old.last_known_elr.clone(),
+        };
+        if elected.unclean {
+            new.leader_recovery_state = RECOVERING;
+        } else if self.recovered {
+            new.leader_recovery_state = RECOVERED;
+        }
+        difference(old, &new, topic_id, partition_id)
+    }
+
+    fn elect(&self) -> Elected {
+        self.preferred()
+            .or_else(|| self.present_leader())
+            .or_else(|| self.from_isr())
+            .or_else(|| self.from_eligible())
+            .or_else(|| self.last_leader())
+            .or_else(|| self.any_replica())
+            .unwrap_or(NOBODY)
+    }
+
+    fn preferred(&self) -> Option<Elected> {
+        let wanted = self.election == Election::Preferred;
+        let preferred = self.partition.preferred_leader().filter(|_| wanted)?;
+        (self.isr.contains(&preferred) && self.is_active(preferred)).then_some(clean(preferred))
+    }
+
+    /// A leader in controlled shutdown may stay when nobody can take over, so it only has to be unfenced.
+    fn present_leader(&self) -> Option<Elected> {
+        let leader = self.partition.leader;
+        let unfenced = self.image.broker(leader).is_some_and(|broker| !broker.fenced);
+        (unfenced && self.isr.contains(&leader)).then_some(clean(leader))
+    }
+
+    fn from_isr(&self) -> Option<Elected> {
+        self.first_active(|id| self.isr.contains(&id)).map(clean)
+    }
+
+    fn from_eligible(&self) -> Option<Elected> {
+        self.first_active(|id| self.is_eligible(id)).map(clean)
+    }
+
+    fn last_leader(&self) -> Option<Elected> {
+        let nobody_eligible =
+            self.isr.is_empty() && !self.partition.elr.iter().any(|id| self.is_eligible(*id));
+        let wanted = |id| nobody_eligible && self.partition.last_known_elr == [id];
+        self.first_active(wanted).map(unclean)
+    }
+
+    fn any_replica(&self) -> Option<Elected> {
+        let allowed = self.rules.unclean_election || self.election == Election::Unclean;
+        self.first_active(|_| allowed && self.isr.is_empty()).map(unclean)
+    }
+
+    fn first_active(&self, wanted: impl Fn(i32) -> bool) -> Option<i32> {
+        self.partition.replicas.iter().copied().find(|id| wanted(*id) && self.is_active(*id))
+    }
+
+    fn is_active(&self, id: i32) -> bool {
+        self.image.broker(id).is_some_and(|broker| broker.is_active())
+    }
+
+    fn is_eligible(&self, id: i32) -> bool {
+        self.partition.elr.contains(&id) && self.lost_tail != Some(id)
+    }
+
+    /// The eligible leader replicas beside this ISR, in the order of the replica list.
+    fn eligible_after(&self, isr: &[i32]) -> Vec<i32> {
+        let old = self.partition;
+        if isr.len() >= self.rules.min_isr.min(old.replicas.len()) {
+            return Vec::new();
+        }
+        let complete = |id: &i32| old.elr.contains(id) || old.isr.contains(id);
+        let stays = |id: &i32| complete(id) && !isr.contains(id) && self.lost_tail != Some(*id);
+        old.replicas.iter().copied().filter(stays).collect()
+    }
+}
+
+fn difference(
+    old: &Partition,
+    new: &Partition,
+    topic_id: Uuid,
+    partition_id: i32,
+) -> Option<PartitionChangeRecord> {
+    let changed = |old: &Vec<i32>, new: &Vec<i32>| (old != new).then(|| new.clone());
+    let recovery = if old.leader_recovery_state == new.leader_recovery_state {
+        NO_RECOVERY_CHANGE
+    } else {
+        new.leader_recovery_state
+    };
+    (old != new).then(|| PartitionChangeRecord {
+        partition_id,
+        topic_id,
+        isr: changed(&old.isr, &new.isr),
+        leader: if old.leader == new.leader { NO_LEADER_CHANGE } else { new.leader },
+        leader_recovery_state: recovery,
+        eligible_leader_replicas: changed(&old.elr, &new.elr),
+        last_known_elr: changed(&old.last_known_elr, &new.last_known_elr),
+        ..PartitionChangeRecord::default()
+    })
+}
