@@ -1,0 +1,302 @@
+//! The leader of a partition: in-sync replicas, followers' progress and the high watermark.
+
+mod event;
+mod isr;
+mod progress;
+
+pub use event::{
+    Acked, AlterPartition, AlterPartitionOutcome, LeaderEffects, LeaderEvent, LeaderStart, Membership,
+};
+pub use isr::IsrState;
+pub use progress::FollowerProgress;
+
+use crate::mutation::{Mutation, is_active};
+
+/// State of a leader in one leader epoch; a new epoch gets a new state.
+#[derive(Clone, Debug)]
+pub struct LeaderState {
+    local: i32,
+    leader_epoch: i32,
+    epoch_start: i64,
+    log_end: i64,
+    counted_end: i64,
+    high_watermark: i64,
+    lag_time_max_ms: i64,
+    partition_epoch: i32,
+    isr: IsrState,
+    /// A proposal was handed out and its outcome is not known. Outlives the pending state when metadata overtakes it.
+    in_flight: bool,
+    min_isr: usize,
+    eligible: Vec<(i32, i64)>,
+    followers: Vec<FollowerProgress>,
+}
+
+impl LeaderState {
+    /// Begins a leader epoch. The effects may carry a high watermark at once, e.g. when there is no follower.
+    pub fn new(start: LeaderStart, now_ms: i64) -> (Self, LeaderEffects) {
+        let members = start.membership;
+        let mut state = Self {
+            local: start.local,
+            leader_epoch: start.leader_epoch,
+            epoch_start: start.log_end,
+            log_end: start.log_end,
+            counted_end: start.counted_end.min(start.log_end),
+            high_watermark: start.high_watermark.min(start.log_end),
+            lag_time_max_ms: start.lag_time_max_ms,
+            partition_epoch: members.partition_epoch,
+            isr: IsrState::Committed { isr: Vec::new() },
+            in_flight: false,
+            min_isr: 0,
+            eligible: Vec::new(),
+            followers: Vec::new(),
+        };
+        state.isr = IsrState::Committed { isr: members.isr.clone() };
+        state.adopt_brokers(members, now_ms);
+        let high_watermark = state.advance_high_watermark(now_ms);
+        (state, LeaderEffects { high_watermark, alter_partition: None })
+    }
+
+    /// Takes what happened at `now_ms`. Allocates only for a proposal.
+    pub fn step(&mut self, event: LeaderEvent, now_ms: i64) -> LeaderEffects {
+        match event {
+            LeaderEvent::LocalAppended { end } => {
+                self.log_end = self.log_end.max(end);
+                if is_active(Mutation::LeaderCountsUndurable) {
+                    return self.local_durable(end, now_ms);
+                }
+                LeaderEffects::default()
+            }
+            LeaderEvent::LocalDurable { end } => self.local_durable(end, now_ms),
+            LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset } => {
+                self.follower_fetched(replica, broker_epoch, fetch_offset, now_ms)
+            }
+            LeaderEvent::MetadataChanged(members) => self.metadata_changed(members, now_ms),
+            LeaderEvent::AlterPartitionDone(outcome) => self.alter_partition_done(outcome, now_ms),
+            LeaderEvent::Tick => self.tick(now_ms),
+        }
+    }
+
+    /// The epoch in which this broker leads.
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+
+    /// The partition epoch that the ISR belongs to.
+    pub fn partition_epoch(&self) -> i32 {
+        self.partition_epoch
+    }
+
+    /// Everything below is committed and visible to consumers.
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// The ISR, with the change under way.
+    pub fn isr(&self) -> &IsrState {
+        &self.isr
+    }
+
+    /// Progress of every other replica.
+    pub fn followers(&self) -> &[FollowerProgress] {
+        &self.followers
+    }
+
+    /// Whether the committed ISR is smaller than `min.insync.replicas`.
+    pub fn is_under_min_isr(&self) -> bool {
+        self.isr.committed().len() < self.effective_min_isr()
+    }
+
+    /// Whether the committed ISR lacks a replica.
+    pub fn is_under_replicated(&self) -> bool {
+        self.isr.committed().len() <= self.followers.len()
+    }
+
+    /// Whether an append with acks=all may begin; otherwise the answer is `NOT_ENOUGH_REPLICAS`.
+    pub fn can_accept_acks_all(&self) -> bool {
+        !self.is_under_min_isr()
+    }
+
+    /// Whether all records below `next_offset` are replicated as acks=all demands.
+    pub fn is_acked(&self, next_offset: i64) -> Acked {
+        match (self.high_watermark >= next_offset, self.is_under_min_isr()) {
+            (false, _) => Acked::Pending,
+            (true, false) => Acked::Acked,
+            (true, true) => Acked::NotEnoughReplicasAfterAppend,
+        }
+    }
+
+    /// Whether a fetch comes from a replica of this partition and not from an earlier process of it (KIP-903).
+    pub fn accepts_fetch(&self, replica: i32, broker_epoch: i64) -> bool {
+        self.followers.iter().any(|f| f.replica == replica && f.broker_epoch <= broker_epoch)
+    }
+
+    fn local_durable(&mut self, end: i64, now_ms: i64) -> LeaderEffects {
+        self.counted_end = self.counted_end.max(end.min(self.log_end));
+        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition: None }
+    }
+
+    fn follower_fetched(
+        &mut self,
+        replica: i32,
+        broker_epoch: i64,
+        fetch_offset: i64,
+        now_ms: i64,
+    ) -> LeaderEffects {
+        let log_end = self.log_end;
+        let Some(at) = self.followers.iter().position(|f| f.replica == replica) else {
+            return LeaderEffects::default();
+        };
+        let follower = &mut self.followers[at];
+        let is_stale = broker_epoch < follower.broker_epoch && !is_active(Mutation::BrokerEpochIgnored);
+        if fetch_offset > log_end || is_stale {
+            return LeaderEffects::default();
+        }
+        follower.fetched(broker_epoch, fetch_offset, log_end, now_ms);
+        let alter_partition = self.propose_expansion(at);
+        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+    }
+
+    fn metadata_changed(&mut self, members: Membership, now_ms: i64) -> LeaderEffects {
+        if members.partition_epoch > self.partition_epoch {
+            self.partition_epoch = members.partition_epoch;
+            self.isr = IsrState::Committed { isr: members.isr.clone() };
+        }
+        self.adopt_brokers(members, now_ms);
+        let alter_partition = self.propose_any_expansion();
+        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+    }
+
+    fn adopt_brokers(&mut self, members: Membership, now_ms: i64) {
+        self.min_isr = members.min_isr;
+        self.eligible = members.eligible;
+        let isr = self.isr.committed();
+        self.followers.retain(|f| members.replicas.contains(&f.replica) || isr.contains(&f.replica));
+        for &replica in members.replicas.iter().chain(isr).filter(|id| **id != self.local) {
+            if !self.followers.iter().any(|f| f.replica == replica) {
+                self.followers.push(FollowerProgress::new(replica, isr.contains(&replica), now_ms));
+            }
+        }
+    }
+
+    fn alter_partition_done(&mut self, outcome: AlterPartitionOutcome, now_ms: i64) -> LeaderEffects {
+        self.in_flight = false;
+        let alter_partition = match outcome {
+            AlterPartitionOutcome::Committed { leader_epoch, partition_epoch, isr } => {
+                if leader_epoch == self.leader_epoch && partition_epoch > self.partition_epoch {
+                    self.partition_epoch = partition_epoch;
+                    self.isr = IsrState::Committed { isr };
+                }
+                self.propose_any_expansion()
+            }
+            AlterPartitionOutcome::Retry => self.propose(),
+            AlterPartitionOutcome::AwaitMetadata => None,
+            AlterPartitionOutcome::Revert => {
+                self.isr.revert();
+                None
+            }
+        };
+        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+    }
+
+    fn tick(&mut self, now_ms: i64) -> LeaderEffects {
+        let alter_partition = self.propose_shrink(now_ms).or_else(|| self.propose_any_expansion());
+        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+    }
+
+    fn propose_shrink(&mut self, now_ms: i64) -> Option<AlterPartition> {
+        if !self.isr.is_committed() || self.in_flight {
+            return None;
+        }
+        let isr = self.isr.committed();
+        let lagging = self.followers.iter().filter(|f| {
+            isr.contains(&f.replica) && !f.is_caught_up(self.log_end, self.lag_time_max_ms, now_ms)
+        });
+        let removing: Vec<i32> = lagging.map(|f| f.replica).collect();
+        if removing.is_empty() {
+            return None;
+        }
+        self.isr.shrink(removing);
+        self.propose()
+    }
+
+    fn propose_any_expansion(&mut self) -> Option<AlterPartition> {
+        (0..self.followers.len()).find_map(|at| self.propose_expansion(at))
+    }
+
+    fn propose_expansion(&mut self, at: usize) -> Option<AlterPartition> {
+        if !self.isr.is_committed() || self.in_flight {
+            return None;
+        }
+        let follower = self.followers.get(at)?;
+        if self.isr.committed().contains(&follower.replica) || !self.may_join(follower) {
+            return None;
+        }
+        self.isr.expand(follower.replica);
+        self.propose()
+    }
+
+    /// A follower may join at or past the high watermark and the start of the leader's epoch: then it holds everything
+    /// that was committed before, also when the leader's own high watermark is behind.
+    fn may_join(&self, follower: &FollowerProgress) -> bool {
+        let reached = follower.log_end >= self.high_watermark && follower.log_end >= self.epoch_start;
+        (reached || is_active(Mutation::ExpandBelowHighWatermark)) && self.is_eligible(follower)
+    }
+
+    fn is_eligible(&self, follower: &FollowerProgress) -> bool {
+        let same_process =
+            |epoch: i64| epoch == follower.broker_epoch || is_active(Mutation::BrokerEpochIgnored);
+        self.eligible.iter().any(|(id, epoch)| *id == follower.replica && same_process(*epoch))
+    }
+
+    fn propose(&mut self) -> Option<AlterPartition> {
+        let proposed = self.isr.proposed()?;
+        self.in_flight = true;
+        Some(AlterPartition {
+            leader_epoch: self.leader_epoch,
+            partition_epoch: self.partition_epoch,
+            new_isr: proposed.into_iter().map(|id| (id, self.known_broker_epoch(id))).collect(),
+        })
+    }
+
+    fn known_broker_epoch(&self, replica: i32) -> i64 {
+        if replica == self.local {
+            return self.eligible.iter().find(|(id, _)| *id == replica).map_or(-1, |(_, epoch)| *epoch);
+        }
+        self.followers.iter().find(|f| f.replica == replica).map_or(-1, |f| f.broker_epoch)
+    }
+
+    fn effective_min_isr(&self) -> usize {
+        self.min_isr.min(self.followers.len() + 1)
+    }
+
+    /// The smallest log end of the maximal ISR and of the followers about to join it. The latter are waited for because
+    /// under steady load a follower would otherwise always find the high watermark just ahead of it.
+    fn advance_high_watermark(&mut self, now_ms: i64) -> Option<i64> {
+        if self.is_under_min_isr() && !is_active(Mutation::HighWatermarkBelowMinIsr) {
+            return None;
+        }
+        let mut candidate = self.counted_end;
+        for follower in &self.followers {
+            if follower.log_end < candidate && self.counts(follower, now_ms) {
+                candidate = follower.log_end;
+            }
+        }
+        if candidate <= self.high_watermark {
+            return None;
+        }
+        self.high_watermark = candidate;
+        Some(candidate)
+    }
+
+    fn counts(&self, follower: &FollowerProgress, now_ms: i64) -> bool {
+        if is_active(Mutation::HighWatermarkIgnoresPendingExpansion) {
+            return self.isr.committed().contains(&follower.replica);
+        }
+        self.isr.maximal_contains(follower.replica)
+            || (follower.is_caught_up(self.log_end, self.lag_time_max_ms, now_ms)
+                && self.is_eligible(follower))
+    }
+}
+
+#[cfg(test)]
+mod tests;
