@@ -1,0 +1,14 @@
+//! The messages of the tables in `messages/`, one module each, written by the build script.
+//!
+//! Fields are the table's in snake case; a Rust keyword has a trailing underscore. `Default` is the table's default.
+
+/// What the generated modules use.
+mod imports {
+    pub(super) use bytes::Bytes;
+    pub(super) use uuid::Uuid;
+
+    pub(super) use crate::message::{check_decodable, check_encodable};
+    pub(super) use crate::{DecodeError, Decoder, EncodeError, Encoder, Message, Records, Request, Str};
+}
+
+include!(concat!(env!("OUT_DIR"), "/messages.rs"));
