@@ -97,7 +97,7 @@ impl Controller {
         Decision { records: turn.draft.into_records(), reply }
     }
 
-    /// Does what is due: fences brokers whose session is over, returns leadership to preferred replicas. Decisions are
+    /// Does what is due, in a term that [`Controller::on_become_active`] has begun: fences brokers whose session is over, returns leadership to preferred replicas. Decisions are
     /// in order and each builds on the ones before it; none has a reply.
     pub fn tick(&mut self, image: &Image, now_ms: i64) -> Vec<Decision> {
         let mut decisions = Vec::new();

@@ -124,7 +124,7 @@ mod tests {
             let lists = place(&five, &[], 30, 3, &mut seeded(seed));
             assert_eq!(spread(&lists, |list| vec![list[0]]), (6, 6), "leaders, seed {seed}");
             let (min, max) = spread(&lists, Clone::clone);
-            assert!(max - min <= 1, "replicas {min}..{max}, seed {seed}");
+            assert!(max - min <= 2, "replicas {min}..{max}, seed {seed}");
             for list in &lists {
                 assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), 3, "{list:?}");
             }
