@@ -132,8 +132,9 @@ pub fn encode_records(records: &[Record]) -> Bytes {
         out.put_u8(FORMAT);
     }
     for record in records {
-        // All tables have only flexible fields valid in their one version, so no value is unencodable.
-        let (version, body) = record.encode_body().expect("every value of a metadata record has an encoding");
+        // Strings come from decoded messages or are measured where they are made, and lengths are all that could fail.
+        let (version, body) =
+            record.encode_body().expect("strings of a metadata record are of protocol length");
         let length = u32::try_from(body.len()).expect("a metadata record is far below 4 GiB");
         out.reserve(HEADER + body.len());
         out.put_i16(record.kind());

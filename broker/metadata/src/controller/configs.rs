@@ -14,6 +14,9 @@ use crate::ConfigResource;
 use crate::config::{self, ConfigError, Update, names};
 use crate::image::snapshot::config_record;
 
+/// Longest string of the Kafka protocol, in bytes.
+const MAX_VALUE: usize = 32_767;
+
 /// Decides AlterConfigs (33): the values given replace all there were.
 pub(super) fn alter(draft: &mut Draft<'_>, request: &AlterConfigsRequest) -> AlterConfigsResponse {
     let duplicates = repeated(request.resources.iter().map(|r| (r.resource_type, &*r.resource_name)));
@@ -90,6 +93,7 @@ pub(super) fn set(
     resource: &ConfigResource,
     values: BTreeMap<String, String>,
 ) -> Result<(), ApiError> {
+    check_lengths(&values)?;
     check(draft, resource, &values)?;
     let old = draft.image().config(resource).clone();
     let keys: BTreeSet<&String> = old.keys().chain(values.keys()).collect();
@@ -102,6 +106,20 @@ pub(super) fn set(
         revisit(draft, resource);
     }
     Ok(())
+}
+
+/// A value must fit a string of the protocol, which a list that grows may outgrow.
+fn check_lengths(values: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    match values.iter().find(|(_, value)| value.len() > MAX_VALUE) {
+        Some((name, value)) => {
+            let message = format!(
+                "Configuration {name} would have {} bytes, at most {MAX_VALUE} are possible.",
+                value.len()
+            );
+            Err(ApiError::new(ErrorCode::InvalidConfig, message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A topic's values must fit together. Of a broker's only those that change are checked, for a key may have been

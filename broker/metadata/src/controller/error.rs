@@ -4,6 +4,9 @@ use klamm_wire::{ErrorCode, Str};
 
 use crate::config::ConfigError;
 
+/// Largest error message in an answer, in bytes.
+const MAX_MESSAGE: usize = 1_024;
+
 /// An error of one item of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ApiError {
@@ -20,7 +23,9 @@ impl ApiError {
         ApiError::new(ErrorCode::InvalidRequest, message)
     }
 
-    pub(super) fn text(self) -> Option<Str> {
+    /// The message as an answer carries it, short enough whatever it quotes.
+    pub(super) fn text(mut self) -> Option<Str> {
+        self.message.truncate(self.message.floor_char_boundary(MAX_MESSAGE));
         Some(Str::from(self.message))
     }
 }

@@ -97,8 +97,8 @@ impl PartitionChange<'_> {
     fn elect(&self) -> Elected {
         self.preferred()
             .or_else(|| self.present_leader())
-            .or_else(|| self.from_isr())
-            .or_else(|| self.from_eligible())
+            .or_else(|| self.isr_member())
+            .or_else(|| self.eligible_replica())
             .or_else(|| self.last_leader())
             .or_else(|| self.any_replica())
             .unwrap_or(NOBODY)
@@ -117,11 +117,11 @@ impl PartitionChange<'_> {
         (unfenced && self.isr.contains(&leader)).then_some(clean(leader))
     }
 
-    fn from_isr(&self) -> Option<Elected> {
+    fn isr_member(&self) -> Option<Elected> {
         self.first_active(|id| self.isr.contains(&id)).map(clean)
     }
 
-    fn from_eligible(&self) -> Option<Elected> {
+    fn eligible_replica(&self) -> Option<Elected> {
         self.first_active(|id| self.is_eligible(id)).map(clean)
     }
 

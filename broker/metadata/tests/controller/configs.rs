@@ -153,3 +153,27 @@ fn allowing_unclean_elections_elects_where_nobody_leads() {
     alter(&mut cluster, TOPIC, "t", &[("unclean.leader.election.enable", SET, Some("true"))]);
     assert_eq!(cluster.partition().leader, 1);
 }
+
+#[test]
+fn a_list_cannot_outgrow_what_a_string_holds() {
+    let mut cluster = Cluster::of(1);
+    cluster.topic_on(&[0], &[]);
+    let pairs = |from: u32| (from..from + 4_000).map(|n| format!("{n}:0")).collect::<Vec<_>>().join(",");
+    let mut append = |value: String| {
+        alter(&mut cluster, TOPIC, "t", &[("leader.replication.throttled.replicas", APPEND, Some(&value))])
+    };
+    assert_eq!(append(pairs(0)).0, 0);
+    let (error, message) = append(pairs(10_000));
+    assert_eq!(error, code(ErrorCode::InvalidConfig));
+    assert!(message.contains("leader.replication.throttled.replicas"), "{message}");
+}
+
+#[test]
+fn an_error_that_quotes_a_huge_value_still_fits_an_answer() {
+    let mut cluster = Cluster::of(1);
+    cluster.topic_on(&[0], &[]);
+    let (error, message) =
+        alter(&mut cluster, TOPIC, "t", &[("retention.ms", SET, Some(&"ü".repeat(16_000)))]);
+    assert_eq!(error, code(ErrorCode::InvalidConfig));
+    assert!(message.len() <= 1_024);
+}

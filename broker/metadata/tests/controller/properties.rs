@@ -3,6 +3,7 @@
 use klamm_metadata::controller::{Command, Reply};
 use klamm_metadata::{Image, decode_records, encode_records};
 use klamm_wire::Str;
+use klamm_wire::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use klamm_wire::messages::alter_partition_request as alter_partition;
 use klamm_wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use klamm_wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -25,6 +26,7 @@ enum Step {
     Grow { topic: usize, count: i32 },
     Configure { topic: usize, key: usize, operation: i8, value: i32 },
     Elect { unclean: bool },
+    AllocateProducerIds { id: i32 },
     Wait { ms: i64 },
     NewController,
 }
@@ -52,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (topic, 0..KEYS.len(), -1..5i8, 0..4i32)
             .prop_map(|(topic, key, operation, value)| Step::Configure { topic, key, operation, value }),
         1 => any::<bool>().prop_map(|unclean| Step::Elect { unclean }),
+        1 => (0..3i32).prop_map(|id| Step::AllocateProducerIds { id }),
         2 => (0..12_000i64).prop_map(|ms| Step::Wait { ms }),
         1 => Just(Step::NewController),
     ]
@@ -97,6 +100,11 @@ fn take(cluster: &mut Cluster, step: Step) {
             Command::CreatePartitions(CreatePartitionsRequest { topics: vec![topic], ..Default::default() })
         }
         Step::Configure { topic, key, operation, value } => configure(topic, key, operation, value),
+        Step::AllocateProducerIds { id } => Command::AllocateProducerIds(AllocateProducerIdsRequest {
+            broker_id: id,
+            broker_epoch: cluster.epoch(id),
+            ..Default::default()
+        }),
         Step::Elect { unclean } => Command::ElectLeaders(ElectLeadersRequest {
             election_type: i8::from(unclean),
             topic_partitions: None,
@@ -153,9 +161,10 @@ fn configure(topic: usize, key: usize, operation: i8, value: i32) -> Command {
         value: Some(Str::from(value)),
         ..Default::default()
     };
+    let (resource_type, resource_name) = if topic == 0 { (4, Str::from("")) } else { (2, name(topic)) };
     let resource = configs::AlterConfigsResource {
-        resource_type: 2,
-        resource_name: name(topic),
+        resource_type,
+        resource_name,
         configs: vec![config],
         ..Default::default()
     };
