@@ -139,6 +139,10 @@ async fn heartbeats(
                 warn!(error = %ErrorCode::from_code(r.error_code), "heartbeat refused; registering again");
                 return false;
             }
+            Err(error) if stopping.is_cancelled() => {
+                warn!(%error, "stopping without a controller's leave");
+                return true;
+            }
             Err(error) => debug!(%error, "heartbeat not answered"),
         }
         pause(node, standing, stopping).await;

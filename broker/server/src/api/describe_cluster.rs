@@ -23,7 +23,7 @@ pub fn handle(node: &Node, context: &Context, request: &DescribeClusterRequest) 
     let listed = image.brokers().filter(|b| !b.fenced || request.include_fenced_brokers);
     let brokers: Vec<_> = listed
         .filter_map(|b| {
-            let endpoint = b.endpoint(&context.peer.listener)?;
+            let endpoint = b.listener(&context.peer.listener)?;
             Some(DescribeClusterBroker {
                 broker_id: b.id,
                 host: Str::copy_from(&endpoint.host),

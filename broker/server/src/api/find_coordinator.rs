@@ -48,7 +48,7 @@ fn locate(image: &Image, listener: &str, key: Str, key_type: i8) -> Coordinator 
         let index = partition_for_group(&key, i32::try_from(topic.partitions.len()).ok()?);
         let leader = topic.partitions.get(&index)?.leader;
         let broker = image.broker(leader).filter(|b| !b.fenced)?;
-        Some((leader, broker.endpoint(listener)?.clone()))
+        Some((leader, broker.listener(listener)?.clone()))
     });
     match endpoint {
         Some((node_id, endpoint)) => Coordinator {

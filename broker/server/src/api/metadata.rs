@@ -91,7 +91,7 @@ impl Wanted {
 
 fn describe(image: &Image, listener: &str, topic: &Topic) -> MetadataResponseTopic {
     let partitions = topic.partitions.iter().map(|(index, p)| {
-        let reachable = p.leader >= 0 && image.broker(p.leader).is_some_and(|b| b.endpoint(listener).is_some());
+        let reachable = p.leader >= 0 && image.broker(p.leader).is_some_and(|b| b.listener(listener).is_some());
         MetadataResponsePartition {
             error_code: if reachable { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }.code(),
             partition_index: *index,
@@ -120,7 +120,7 @@ pub fn offline(image: &Image, replicas: &[i32]) -> Vec<i32> {
 fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
     let live = image.brokers().filter(|b| !b.fenced);
     live.filter_map(|b| {
-        let endpoint = b.endpoint(listener)?;
+        let endpoint = b.listener(listener)?;
         Some(MetadataResponseBroker {
             node_id: b.id,
             host: Str::copy_from(&endpoint.host),

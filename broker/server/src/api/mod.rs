@@ -1,6 +1,6 @@
 //! Client requests: one file per API. Dispatch, versions and names all come from `klamm_wire::catalogue`.
 
-mod api_versions;
+pub mod api_versions;
 mod configs;
 mod create_topics;
 mod delete_records;
@@ -67,9 +67,15 @@ impl BrokerService {
 
 impl Service for BrokerService {
     fn handle(&self, frame: BytesMut, peer: &Peer) -> Handled {
-        match open(frame.freeze(), peer, Listener::Broker) {
+        let frame = frame.freeze();
+        match open(frame.clone(), peer, Listener::Broker) {
             Ok((context, api, body)) => {
                 self.node.metrics.request(api.name);
+                if api.forwarded {
+                    return forwarded::handle(Arc::clone(&self.node), context, frame);
+                }
+                // Only the body refers to the frame from here on: a leader stamps produced batches in place.
+                drop(frame);
                 dispatch(&self.node, context, body)
             }
             Err(handled) => handled,
@@ -147,7 +153,6 @@ fn dispatch(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
         m::describe_log_dirs_request::DescribeLogDirsRequest::API_KEY => {
             ready(context, body, |_, request| describe_log_dirs::handle(node, &request))
         }
-        key if catalogue::api(key).is_some_and(|api| api.forwarded) => forwarded::handle(shared, context, body),
         _ => groups::dispatch(node, context, body),
     }
 }

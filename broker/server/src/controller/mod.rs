@@ -1,6 +1,7 @@
 //! Both sides of the control path: the active controller's single writer, its listener, and the brokers' way to it.
 
 pub mod channel;
+mod describe_quorum;
 pub mod forward;
 pub mod handle;
 pub mod liveness;

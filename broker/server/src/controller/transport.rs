@@ -78,7 +78,7 @@ impl Inner {
         };
         let (error, payload) = self.send(&mut connection, peer, api, payload, timeout).await?;
         if error != ErrorCode::None.code() {
-            return Err(TransportError::Refused(ErrorCode::from_code(error).to_string()));
+            return Err(TransportError::Failed(ErrorCode::from_code(error).to_string()));
         }
         self.idle.lock().entry((peer.id, api)).or_default().push(connection);
         Ok(payload)
@@ -100,7 +100,7 @@ impl Inner {
             RaftTransferLeaderRequest::API_KEY => {
                 exchange!(self, connection, peer, payload, timeout, RaftTransferLeaderRequest)
             }
-            other => return Err(TransportError::Refused(format!("no call has key {other}"))),
+            other => return Err(TransportError::Failed(format!("no call has key {other}"))),
         };
         answer.map_err(unreachable_peer)
     }
@@ -111,5 +111,9 @@ impl Inner {
 }
 
 fn unreachable_peer(error: CallError) -> TransportError {
-    if error.is_refused() { TransportError::ConnectionRefused } else { TransportError::Unreachable(error.to_string()) }
+    match error {
+        CallError::Timeout(_) => TransportError::TimedOut,
+        CallError::Malformed(_) => TransportError::Failed(error.to_string()),
+        CallError::Io(_) => TransportError::Unreachable(error.to_string()),
+    }
 }

@@ -1,0 +1,161 @@
+//! The active controller: a single writer that decides what waits, proposes it as one entry, and answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_metadata::controller::{Controller, Reply, Settings};
+use klamm_metadata::{Image, Record};
+use klamm_quorum::{ProposeError, Quorum, QuorumStatus};
+use klamm_wire::ErrorCode;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::handle::Submission;
+use crate::clock::now_ms;
+
+/// Commands decided into one entry.
+const MAX_BURST: usize = 256;
+/// Longest wait between two looks at the clock while active.
+const MAX_SLEEP: Duration = Duration::from_millis(500);
+
+/// Replies that wait for the entry.
+type Owed = Vec<(oneshot::Sender<Result<Reply, ErrorCode>>, Reply)>;
+
+/// The task of one controller node.
+pub struct ControllerTask {
+    quorum: Quorum,
+    inbox: mpsc::Receiver<Submission>,
+    settings: Settings,
+    /// Told the image whenever this node becomes active, to check brokers at once.
+    activated: mpsc::UnboundedSender<Arc<Image>>,
+    active: Option<(i32, Controller)>,
+}
+
+impl ControllerTask {
+    /// A controller that is not active yet.
+    pub fn new(
+        quorum: Quorum,
+        inbox: mpsc::Receiver<Submission>,
+        settings: Settings,
+        activated: mpsc::UnboundedSender<Arc<Image>>,
+    ) -> Self {
+        Self { quorum, inbox, settings, activated, active: None }
+    }
+
+    /// Runs until `stop` is cancelled.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut status = self.quorum.status();
+        let mut burst = Vec::new();
+        loop {
+            self.follow(&status);
+            let sleep = self.sleep();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = status.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                count = self.inbox.recv_many(&mut burst, MAX_BURST) => {
+                    if count == 0 {
+                        return;
+                    }
+                    self.follow(&status);
+                    self.decide(std::mem::take(&mut burst)).await;
+                }
+                () = tokio::time::sleep(sleep), if self.active.is_some() => self.tick().await,
+            }
+        }
+    }
+
+    /// Takes over or gives up the role as the quorum says.
+    fn follow(&mut self, status: &watch::Receiver<QuorumStatus>) {
+        let (is_active, epoch) = {
+            let status = status.borrow();
+            (status.is_active, status.epoch)
+        };
+        match &self.active {
+            Some((known, _)) if is_active && *known == epoch => {}
+            None if !is_active => {}
+            _ if is_active => {
+                let image = self.image();
+                let mut controller = Controller::new(self.settings.clone());
+                controller.on_become_active(&image, now_ms());
+                info!(epoch, offset = image.offset(), "this node is the active controller");
+                self.active = Some((epoch, controller));
+                // Nobody listens during shutdown.
+                drop(self.activated.send(image));
+            }
+            _ => {
+                info!(epoch, "this node is no longer the active controller");
+                self.active = None;
+            }
+        }
+    }
+
+    fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.quorum.image().borrow())
+    }
+
+    fn sleep(&self) -> Duration {
+        let deadline = self.active.as_ref().and_then(|(_, c)| c.next_deadline());
+        let wait = deadline.map_or(MAX_SLEEP, |at| Duration::from_millis(u64::try_from(at - now_ms()).unwrap_or(0)));
+        wait.clamp(Duration::from_millis(1), MAX_SLEEP)
+    }
+
+    async fn decide(&mut self, burst: Vec<Submission>) {
+        let image = self.image();
+        let Some((_, controller)) = self.active.as_mut() else {
+            for submission in burst {
+                // The asker may be gone.
+                drop(submission.reply.send(Err(ErrorCode::NotController)));
+            }
+            return;
+        };
+        let mut working = (*image).clone();
+        let mut records = Vec::new();
+        let mut owed: Owed = Vec::with_capacity(burst.len());
+        for Submission { command, reply } in burst {
+            let decision = controller.handle(&working, command, now_ms(), image.offset() + 1, &mut rand::random);
+            working.apply(working.offset(), working.epoch(), &decision.records);
+            records.extend(decision.records);
+            owed.push((reply, decision.reply));
+        }
+        let outcome = self.propose(records).await;
+        settle(owed, outcome);
+    }
+
+    async fn tick(&mut self) {
+        let image = self.image();
+        let Some((_, controller)) = self.active.as_mut() else { return };
+        let decisions = controller.tick(&image, now_ms());
+        let records: Vec<Record> = decisions.into_iter().flat_map(|d| d.records).collect();
+        if let Err(error) = self.propose(records).await {
+            warn!(%error, "a periodic decision was not recorded");
+        }
+    }
+
+    async fn propose(&self, records: Vec<Record>) -> Result<(), ProposeError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.quorum.propose(records).await.map(|_| ())
+    }
+}
+
+fn settle(owed: Owed, outcome: Result<(), ProposeError>) {
+    let error = match &outcome {
+        Ok(()) => None,
+        Err(ProposeError::NotLeader { .. }) => Some(ErrorCode::NotController),
+        Err(error) => {
+            warn!(%error, "a decision was not recorded");
+            Some(ErrorCode::NotController)
+        }
+    };
+    for (waiter, reply) in owed {
+        // The asker may be gone.
+        drop(waiter.send(error.map_or(Ok(reply), Err)));
+    }
+}
+

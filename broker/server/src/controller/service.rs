@@ -1,0 +1,300 @@
+//! What a controller serves on its CONTROLLER listener: the quorum's calls, brokers, and forwarded requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::future::BoxFuture;
+use klamm_metadata::controller::{Command, Reply};
+use klamm_quorum::{Fetched, Quorum};
+use klamm_wire::catalogue::Listener;
+use klamm_wire::messages as m;
+use klamm_wire::messages::envelope_request::EnvelopeRequest;
+use klamm_wire::messages::envelope_response::EnvelopeResponse;
+use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
+use klamm_wire::messages::metadata_fetch_response::{Batch, MetadataFetchResponse};
+use klamm_wire::{ErrorCode, Message, Segment, Str};
+
+use super::describe_quorum;
+use super::handle::ControllerHandle;
+use super::liveness::Liveness;
+use crate::api::{self, Context};
+use crate::net::Response;
+use crate::net::connection::{Handled, Outcome, Peer, Service};
+
+/// The controller's service.
+#[derive(Clone)]
+pub struct ControllerService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster_id: Str,
+    node_id: i32,
+    quorum: Quorum,
+    controller: ControllerHandle,
+    liveness: Arc<Liveness>,
+}
+
+/// Why a request has no answer of its own kind.
+enum Refusal {
+    /// This node is not the active controller.
+    NotController,
+    /// The request is malformed.
+    Malformed(String),
+}
+
+type Answer = Result<Response, Refusal>;
+
+impl ControllerService {
+    /// Serves for `node_id` of `cluster_id`.
+    pub fn new(
+        cluster_id: Str,
+        node_id: i32,
+        quorum: Quorum,
+        controller: ControllerHandle,
+        liveness: Arc<Liveness>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { cluster_id, node_id, quorum, controller, liveness }) }
+    }
+}
+
+impl Service for ControllerService {
+    fn handle(&self, frame: BytesMut, peer: &Peer) -> Handled {
+        match api::open(frame.freeze(), peer, Listener::Controller) {
+            Ok((context, _, body)) => {
+                let inner = Arc::clone(&self.inner);
+                Handled::Blocking(Box::pin(async move {
+                    match inner.answer(context, body).await {
+                        Ok(response) => Outcome::Respond(response),
+                        Err(Refusal::NotController) => Outcome::Close("not the active controller".to_owned()),
+                        Err(Refusal::Malformed(reason)) => Outcome::Close(reason),
+                    }
+                }))
+            }
+            Err(handled) => handled,
+        }
+    }
+
+    fn closed(&self, peer: &Peer) {
+        self.inner.liveness.connection_closed(peer.connection);
+    }
+}
+
+/// One kind of raft call: all have the same fields and differ by their key.
+macro_rules! raft {
+    ($inner:expr, $context:expr, $body:expr, $request:ident, $response:ident) => {{
+        let request: $request = decode(&$context, $body)?;
+        let (error, payload) = $inner
+            .raft($request::API_KEY, &request.cluster_id, request.target_node_id, request.payload)
+            .await;
+        encode(&$context, &$response { error_code: error.code(), payload, ..$response::default() })
+    }};
+}
+
+/// One kind of command: decode, decide, encode.
+macro_rules! command {
+    ($inner:expr, $context:expr, $body:expr, $kind:ident) => {{
+        let reply = $inner.controller.submit(Command::$kind(decode(&$context, $body)?)).await;
+        match reply {
+            Ok(Reply::$kind(response)) => encode(&$context, &response),
+            _ => Err(Refusal::NotController),
+        }
+    }};
+}
+
+/// The same for requests whose response has a top-level error code to say NOT_CONTROLLER with.
+macro_rules! broker_command {
+    ($inner:expr, $context:expr, $body:expr, $kind:ident, $response:ident) => {{
+        let reply = $inner.controller.submit(Command::$kind(decode(&$context, $body)?)).await;
+        let response = match reply {
+            Ok(Reply::$kind(response)) => response,
+            _ => $response { error_code: ErrorCode::NotController.code(), ..$response::default() },
+        };
+        encode(&$context, &response)
+    }};
+}
+
+impl Inner {
+    fn answer(self: Arc<Self>, context: Context, body: Bytes) -> BoxFuture<'static, Answer> {
+        use m::alter_partition_response::AlterPartitionResponse;
+        use m::allocate_producer_ids_response::AllocateProducerIdsResponse;
+        use m::broker_registration_response::BrokerRegistrationResponse;
+        use m::raft_append_request::RaftAppendRequest;
+        use m::raft_append_response::RaftAppendResponse;
+        use m::raft_pre_vote_request::RaftPreVoteRequest;
+        use m::raft_pre_vote_response::RaftPreVoteResponse;
+        use m::raft_snapshot_request::RaftSnapshotRequest;
+        use m::raft_snapshot_response::RaftSnapshotResponse;
+        use m::raft_transfer_leader_request::RaftTransferLeaderRequest;
+        use m::raft_transfer_leader_response::RaftTransferLeaderResponse;
+        use m::raft_vote_request::RaftVoteRequest;
+        use m::raft_vote_response::RaftVoteResponse;
+        Box::pin(async move {
+            match context.header.api_key {
+                RaftAppendRequest::API_KEY => raft!(self, context, body, RaftAppendRequest, RaftAppendResponse),
+                RaftVoteRequest::API_KEY => raft!(self, context, body, RaftVoteRequest, RaftVoteResponse),
+                RaftPreVoteRequest::API_KEY => raft!(self, context, body, RaftPreVoteRequest, RaftPreVoteResponse),
+                RaftSnapshotRequest::API_KEY => raft!(self, context, body, RaftSnapshotRequest, RaftSnapshotResponse),
+                RaftTransferLeaderRequest::API_KEY => {
+                    raft!(self, context, body, RaftTransferLeaderRequest, RaftTransferLeaderResponse)
+                }
+                MetadataFetchRequest::API_KEY => {
+                    let request = decode(&context, body)?;
+                    encode(&context, &self.metadata_fetch(request).await)
+                }
+                m::broker_heartbeat_request::BrokerHeartbeatRequest::API_KEY => self.heartbeat(context, body).await,
+                m::broker_registration_request::BrokerRegistrationRequest::API_KEY => {
+                    broker_command!(self, context, body, RegisterBroker, BrokerRegistrationResponse)
+                }
+                m::alter_partition_request::AlterPartitionRequest::API_KEY => {
+                    broker_command!(self, context, body, AlterPartition, AlterPartitionResponse)
+                }
+                m::allocate_producer_ids_request::AllocateProducerIdsRequest::API_KEY => {
+                    broker_command!(self, context, body, AllocateProducerIds, AllocateProducerIdsResponse)
+                }
+                EnvelopeRequest::API_KEY => self.envelope(context, body).await,
+                _ => self.administer(context, body).await,
+            }
+        })
+    }
+
+    /// What clients ask for, forwarded by a broker or sent to this listener.
+    async fn administer(&self, context: Context, body: Bytes) -> Answer {
+        match context.header.api_key {
+            m::api_versions_request::ApiVersionsRequest::API_KEY => {
+                encode(&context, &api::api_versions::list(Listener::Controller, ErrorCode::None))
+            }
+            m::create_topics_request::CreateTopicsRequest::API_KEY => command!(self, context, body, CreateTopics),
+            m::delete_topics_request::DeleteTopicsRequest::API_KEY => command!(self, context, body, DeleteTopics),
+            m::create_partitions_request::CreatePartitionsRequest::API_KEY => {
+                command!(self, context, body, CreatePartitions)
+            }
+            m::alter_configs_request::AlterConfigsRequest::API_KEY => command!(self, context, body, AlterConfigs),
+            m::incremental_alter_configs_request::IncrementalAlterConfigsRequest::API_KEY => {
+                command!(self, context, body, IncrementalAlterConfigs)
+            }
+            m::elect_leaders_request::ElectLeadersRequest::API_KEY => command!(self, context, body, ElectLeaders),
+            m::describe_quorum_request::DescribeQuorumRequest::API_KEY => {
+                let status = self.quorum.status().borrow().clone();
+                if !status.is_active {
+                    return Err(Refusal::NotController);
+                }
+                encode(&context, &describe_quorum::describe(&status, &decode(&context, body)?))
+            }
+            key => Err(Refusal::Malformed(format!("api key {key} is not served here"))),
+        }
+    }
+
+    async fn raft(&self, api: i16, cluster_id: &str, target: i32, payload: Bytes) -> (ErrorCode, Bytes) {
+        if *cluster_id != *self.cluster_id {
+            return (ErrorCode::InconsistentClusterId, Bytes::new());
+        }
+        if target != self.node_id {
+            return (ErrorCode::InvalidRequest, Bytes::new());
+        }
+        match self.quorum.handle_rpc(api, payload).await {
+            Ok(payload) => (ErrorCode::None, payload),
+            Err(error) => {
+                tracing::debug!(%error, api, "raft call refused");
+                (ErrorCode::UnknownServerError, Bytes::new())
+            }
+        }
+    }
+
+    async fn heartbeat(&self, context: Context, body: Bytes) -> Answer {
+        use m::broker_heartbeat_request::BrokerHeartbeatRequest;
+        use m::broker_heartbeat_response::BrokerHeartbeatResponse;
+        let request: BrokerHeartbeatRequest = decode(&context, body)?;
+        let (id, epoch) = (request.broker_id, request.broker_epoch);
+        let response = match self.controller.submit(Command::BrokerHeartbeat(request)).await {
+            Ok(Reply::BrokerHeartbeat(response)) => response,
+            _ => BrokerHeartbeatResponse { error_code: ErrorCode::NotController.code(), ..Default::default() },
+        };
+        if response.error_code == ErrorCode::None.code() {
+            self.liveness.heard(context.peer.connection, id, epoch);
+        }
+        encode(&context, &response)
+    }
+
+    /// Answers the inner request, in an envelope (58).
+    async fn envelope(self: Arc<Self>, context: Context, body: Bytes) -> Answer {
+        let request: EnvelopeRequest = decode(&context, body)?;
+        let refused = |error: ErrorCode| EnvelopeResponse { error_code: error.code(), ..EnvelopeResponse::default() };
+        let response = match api::open(request.request_data, &context.peer, Listener::Controller) {
+            Ok((inner, api, body)) if api.forwarded => match self.administer(inner, body).await {
+                Ok(response) => EnvelopeResponse { response_data: Some(flatten(response)), ..EnvelopeResponse::default() },
+                Err(Refusal::NotController) => refused(ErrorCode::NotController),
+                Err(Refusal::Malformed(reason)) => {
+                    tracing::info!(%reason, "forwarded request refused");
+                    refused(ErrorCode::InvalidRequest)
+                }
+            },
+            _ => refused(ErrorCode::InvalidRequest),
+        };
+        encode(&context, &response)
+    }
+
+    /// Committed records from an offset on; waits a while when there are none yet.
+    async fn metadata_fetch(&self, request: MetadataFetchRequest) -> MetadataFetchResponse {
+        if *request.cluster_id != *self.cluster_id {
+            return MetadataFetchResponse {
+                error_code: ErrorCode::InconsistentClusterId.code(),
+                leader_id: -1,
+                ..MetadataFetchResponse::default()
+            };
+        }
+        let mut status = self.quorum.status();
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let known_leader = status.borrow().leader;
+        let news = status.wait_for(|s| s.high_watermark >= request.offset || s.leader != known_leader);
+        // Nothing new in time is an answer too.
+        drop(tokio::time::timeout(wait, news).await);
+        let status = self.quorum.status().borrow().clone();
+        let mut response = MetadataFetchResponse {
+            leader_id: status.leader.unwrap_or(-1),
+            leader_epoch: status.epoch,
+            high_watermark: status.high_watermark,
+            snapshot_offset: -1,
+            ..MetadataFetchResponse::default()
+        };
+        let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
+        match self.quorum.read_committed(request.offset, max_bytes) {
+            Ok(Fetched::Batches(batches)) => response.batches = batches.into_iter().map(batch).collect(),
+            Ok(Fetched::Snapshot { offset, epoch, bytes }) => {
+                response.snapshot_offset = offset;
+                response.snapshot_epoch = epoch;
+                response.snapshot = Some(bytes);
+            }
+            Err(error) => {
+                tracing::debug!(%error, offset = request.offset, "metadata fetch");
+                response.high_watermark = request.offset - 1;
+            }
+        }
+        response
+    }
+}
+
+fn batch((offset, epoch, records): (i64, i32, Bytes)) -> Batch {
+    Batch { offset, epoch, records, ..Batch::default() }
+}
+
+fn decode<R: Message>(context: &Context, body: Bytes) -> Result<R, Refusal> {
+    api::decode(context, body).map_err(Refusal::Malformed)
+}
+
+fn encode<M: Message>(context: &Context, response: &M) -> Answer {
+    api::encode(context, response).map_err(Refusal::Malformed)
+}
+
+/// A response as one buffer, without its size.
+fn flatten(response: Response) -> Bytes {
+    let mut out = BytesMut::with_capacity(response.len());
+    for segment in response.segments {
+        if let Segment::Bytes(bytes) = segment {
+            out.extend_from_slice(&bytes);
+        }
+    }
+    out.advance(4.min(out.len()));
+    out.freeze()
+}

@@ -1,0 +1,210 @@
+//! One shard's task: requests and timers in, records to the log, replies out when they are committed.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
+use klamm_coordinator::{Effects, GroupConfig, GroupReply, GroupRequest, GroupShard, RequestContext};
+use klamm_records::BatchBuilder;
+use klamm_wire::{ErrorCode, Str};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use super::loader;
+use crate::clock::now_ms;
+use crate::partition::Partition;
+
+/// Messages taken from the inbox at once: their records go into one batch.
+const MAX_BURST: usize = 256;
+
+/// What the runtime tells a shard.
+pub enum Message {
+    /// A request and where its reply goes.
+    Request {
+        /// Connection it came on.
+        connection: u64,
+        /// Client and version.
+        context: RequestContext,
+        /// The request.
+        request: GroupRequest,
+        /// Where the reply goes.
+        reply: oneshot::Sender<Result<GroupReply, ErrorCode>>,
+    },
+    /// Topics are gone; so are their offsets.
+    TopicsDeleted(Vec<Str>),
+    /// A connection is gone; what it waits for is dropped.
+    ConnectionClosed(u64),
+}
+
+/// Replies that wait for a write, with the result of the write.
+type Write = BoxFuture<'static, (Result<(), ErrorCode>, Vec<(u64, GroupReply)>)>;
+
+/// The task of one shard in one leader epoch.
+pub struct ShardTask {
+    partition: i32,
+    leader_epoch: i32,
+    log: Arc<Partition>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    shard: GroupShard,
+    waiting: HashMap<u64, (u64, oneshot::Sender<Result<GroupReply, ErrorCode>>)>,
+    writes: FuturesOrdered<Write>,
+    next_token: u64,
+}
+
+impl ShardTask {
+    /// A task that loads first.
+    pub fn new(
+        config: GroupConfig,
+        partition: i32,
+        leader_epoch: i32,
+        log: Arc<Partition>,
+        inbox: mpsc::UnboundedReceiver<Message>,
+    ) -> Self {
+        let shard = GroupShard::new(config);
+        let (waiting, writes) = (HashMap::new(), FuturesOrdered::new());
+        Self { partition, leader_epoch, log, inbox, shard, waiting, writes, next_token: 1 }
+    }
+
+    /// Loads, then serves until the inbox is closed or a write fails.
+    pub async fn run(mut self) {
+        if let Err(error) = self.load().await {
+            warn!(partition = self.partition, %error, "group shard not loaded");
+            return;
+        }
+        if let Err(error) = self.serve().await {
+            info!(partition = self.partition, %error, "group shard ended");
+        }
+    }
+
+    /// Replays the log. Requests that come meanwhile are told to try again.
+    async fn load(&mut self) -> Result<(), String> {
+        let mut load = Box::pin(loader::replay(Arc::clone(&self.log), std::mem::take(&mut self.shard)));
+        loop {
+            tokio::select! {
+                loaded = &mut load => {
+                    self.shard = loaded?;
+                    break;
+                }
+                message = self.inbox.recv() => match message {
+                    // The receiver may have given up; then nobody needs the answer.
+                    Some(Message::Request { reply, .. }) => drop(reply.send(Err(ErrorCode::CoordinatorLoadInProgress))),
+                    Some(Message::ConnectionClosed(_) | Message::TopicsDeleted(_)) => {}
+                    None => return Err("no longer the leader".to_owned()),
+                }
+            }
+        }
+        let effects = self.shard.on_loaded(now_ms());
+        self.carry_out(effects);
+        Ok(())
+    }
+
+    async fn serve(&mut self) -> Result<(), ErrorCode> {
+        let mut burst = Vec::new();
+        loop {
+            let deadline = self.shard.next_deadline();
+            tokio::select! {
+                Some((result, replies)) = self.writes.next(), if !self.writes.is_empty() => {
+                    result?;
+                    self.release(replies);
+                }
+                count = self.inbox.recv_many(&mut burst, MAX_BURST) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    self.take(&mut burst);
+                }
+                () = until(deadline) => {
+                    let effects = self.shard.tick(now_ms());
+                    self.carry_out(effects);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, burst: &mut Vec<Message>) {
+        let now = now_ms();
+        let mut all = Effects::default();
+        for message in burst.drain(..) {
+            let effects = match message {
+                Message::Request { connection, context, request, reply } => {
+                    let token = self.next_token;
+                    self.next_token += 1;
+                    self.waiting.insert(token, (connection, reply));
+                    self.shard.handle(token, context, request, now)
+                }
+                Message::TopicsDeleted(names) => {
+                    // Nobody waits for this token.
+                    let request = GroupRequest::TopicsDeleted(names);
+                    self.next_token += 1;
+                    self.shard.handle(self.next_token - 1, RequestContext::default(), request, now)
+                }
+                Message::ConnectionClosed(connection) => {
+                    self.forget(connection);
+                    continue;
+                }
+            };
+            all.records.extend(effects.records);
+            all.replies.extend(effects.replies);
+        }
+        self.carry_out(all);
+    }
+
+    fn forget(&mut self, connection: u64) {
+        let gone: Vec<u64> = self.waiting.iter().filter(|(_, (c, _))| *c == connection).map(|(t, _)| *t).collect();
+        for token in gone {
+            self.waiting.remove(&token);
+            self.shard.cancel(token);
+        }
+    }
+
+    /// Writes the records; replies follow the write, and all writes before it.
+    fn carry_out(&mut self, effects: Effects) {
+        if effects.records.is_empty() {
+            if self.writes.is_empty() {
+                self.release(effects.replies);
+            } else {
+                self.writes.push_back(Box::pin(std::future::ready((Ok(()), effects.replies))));
+            }
+            return;
+        }
+        let append = batch(&effects.records)
+            .and_then(|b| self.log.append_committed(b, self.leader_epoch));
+        let replies = effects.replies;
+        self.writes.push_back(match append {
+            Ok(done) => Box::pin(async move { (done.await, replies) }),
+            Err(error) => Box::pin(std::future::ready((Err(error), replies))),
+        });
+    }
+
+    fn release(&mut self, replies: Vec<(u64, GroupReply)>) {
+        for (token, reply) in replies {
+            if let Some((_, waiter)) = self.waiting.remove(&token) {
+                // The client may be gone.
+                drop(waiter.send(Ok(reply)));
+            }
+        }
+    }
+}
+
+fn batch(records: &[(Bytes, Option<Bytes>)]) -> Result<bytes::BytesMut, ErrorCode> {
+    let now = now_ms();
+    let mut builder = BatchBuilder::new(0);
+    for (key, value) in records {
+        builder.push(now, Some(key), value.as_deref(), &[]);
+    }
+    builder.finish().map_err(|_| ErrorCode::UnknownServerError)
+}
+
+async fn until(deadline_ms: Option<i64>) {
+    match deadline_ms {
+        Some(at) => {
+            let wait = u64::try_from(at.saturating_sub(now_ms())).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+        None => pending().await,
+    }
+}

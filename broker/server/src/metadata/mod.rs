@@ -1,0 +1,4 @@
+//! The metadata image on this node: from the local quorum or pulled from a controller, then published to its users.
+
+pub mod publisher;
+pub mod pull;

@@ -1,0 +1,67 @@
+//! Carries every new image to those who act on it: partitions, groups, configuration.
+
+use std::sync::Arc;
+
+use klamm_metadata::{Delta, Image};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::group::OFFSETS_TOPIC;
+use crate::node::Node;
+
+/// Publishes until `stop` is cancelled. Images between two steps may be skipped: what counts is the newest.
+pub async fn run(node: Arc<Node>, mut images: watch::Receiver<Arc<Image>>, stop: CancellationToken) {
+    let mut current = Arc::new(Image::empty());
+    loop {
+        let next = Arc::clone(&images.borrow_and_update());
+        if next.offset() > current.offset() {
+            publish(&node, &current, &next);
+            current = next;
+        }
+        tokio::select! {
+            changed = images.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn publish(node: &Node, old: &Image, new: &Arc<Image>) {
+    let delta = Image::diff(old, new);
+    debug!(offset = new.offset(), partitions = delta.partitions.len(), "metadata");
+    node.registry.apply(&delta, new);
+    node.set_image(Arc::clone(new));
+    lead_groups(node, &delta, new);
+    delete_offsets(node, &delta);
+    node.note_progress();
+}
+
+/// Starts and stops the shards of the offsets partitions whose leadership changed.
+fn lead_groups(node: &Node, delta: &Delta, image: &Image) {
+    let me = node.config.node_id;
+    if let Some(topic) = image.topic(OFFSETS_TOPIC) {
+        node.groups.set_partition_count(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
+    }
+    for change in delta.partitions.iter().filter(|p| p.topic.name == OFFSETS_TOPIC) {
+        match change.new.as_ref().filter(|p| p.leader == me) {
+            Some(now) => {
+                if let Some(log) = node.registry.get(&change.topic.id, change.partition) {
+                    node.groups.lead(change.partition, now.leader_epoch, log);
+                }
+            }
+            None => node.groups.resign(change.partition),
+        }
+    }
+}
+
+/// Committed offsets of deleted topics go.
+fn delete_offsets(node: &Node, delta: &Delta) {
+    let names: Vec<_> = delta.deleted_topics.iter().map(|t| klamm_wire::Str::copy_from(&t.name)).collect();
+    if !names.is_empty() {
+        node.groups.topics_deleted(&names);
+    }
+}

@@ -1,0 +1,112 @@
+//! A broker that is no controller pulls committed metadata from one (our API key 1010).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_metadata::{Image, decode_records};
+use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
+use klamm_wire::messages::metadata_fetch_response::MetadataFetchResponse;
+use klamm_wire::{ErrorCode, Str};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::config::listeners::Voter;
+use crate::net::client::Connection;
+
+/// Time to connect to a controller.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a controller may hold an answer when there is nothing new.
+const MAX_WAIT: Duration = Duration::from_millis(500);
+/// Bytes of one answer.
+const MAX_BYTES: i32 = 8 << 20;
+/// Pause after a controller could not be reached.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Follows the metadata log.
+pub struct Puller {
+    cluster_id: Str,
+    node_id: i32,
+    voters: Vec<Voter>,
+    image: watch::Sender<Arc<Image>>,
+    leader: watch::Sender<Option<i32>>,
+    /// Next entry wanted: one past the last that was seen, with or without records.
+    next: i64,
+}
+
+impl Puller {
+    /// A puller that publishes into `image` and the active controller's id into `leader`.
+    pub fn new(
+        cluster_id: Str,
+        node_id: i32,
+        voters: Vec<Voter>,
+        image: watch::Sender<Arc<Image>>,
+        leader: watch::Sender<Option<i32>>,
+    ) -> Self {
+        Self { cluster_id, node_id, voters, image, leader, next: 0 }
+    }
+
+    /// Pulls until `stop` is cancelled, from one controller after another.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let voters = self.voters.clone();
+        for voter in voters.iter().cycle() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.follow(voter) => {
+                    if let Err(error) = ended {
+                        debug!(controller = voter.id, %error, "metadata pull ended; trying the next controller");
+                    }
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn follow(&mut self, voter: &Voter) -> Result<(), String> {
+        let client_id = Str::from(format!("klamm-broker-{}", self.node_id));
+        let mut connection = Connection::connect(&voter.host, voter.port, &client_id, DIAL_TIMEOUT)
+            .await
+            .map_err(|e| e.to_string())?;
+        loop {
+            let request = MetadataFetchRequest {
+                cluster_id: self.cluster_id.clone(),
+                node_id: self.node_id,
+                offset: self.next,
+                max_wait_ms: i32::try_from(MAX_WAIT.as_millis()).unwrap_or(i32::MAX),
+                max_bytes: MAX_BYTES,
+                ..MetadataFetchRequest::default()
+            };
+            let response = connection.call(0, &request, MAX_WAIT * 4).await.map_err(|e| e.to_string())?;
+            self.take(response)?;
+        }
+    }
+
+    fn take(&mut self, response: MetadataFetchResponse) -> Result<(), String> {
+        let error = ErrorCode::from_code(response.error_code);
+        if error != ErrorCode::None {
+            warn!(%error, "metadata fetch refused");
+            return Err(error.to_string());
+        }
+        let leader = (response.leader_id >= 0).then_some(response.leader_id);
+        self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
+        let mut image = (**self.image.borrow()).clone();
+        let before = image.offset();
+        if let Some(snapshot) = response.snapshot {
+            image = Image::from_snapshot(snapshot).map_err(|e| e.to_string())?;
+            self.next = response.snapshot_offset + 1;
+        }
+        let nothing_left = response.batches.is_empty();
+        for batch in response.batches {
+            let records = decode_records(batch.records).map_err(|e| e.to_string())?;
+            image.apply(batch.offset, batch.epoch, &records);
+            self.next = batch.offset + 1;
+        }
+        if nothing_left {
+            self.next = self.next.max(response.high_watermark + 1);
+        }
+        if image.offset() != before {
+            self.image.send_replace(Arc::new(image));
+        }
+        Ok(())
+    }
+}
