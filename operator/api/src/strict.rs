@@ -80,7 +80,7 @@ impl Walk<'_> {
         for name in fields.keys().filter(|name| !METADATA.contains(&name.as_str())) {
             self.unknown(name, &METADATA);
         }
-        if !fields.get("name").is_some_and(|name| name.as_str().is_some_and(|n| !n.is_empty())) {
+        if fields.get("name").and_then(Value::as_str).is_none_or(str::is_empty) {
             self.within("name", |walk| walk.report("every resource needs a name".into()));
         }
         for map in ["labels", "annotations"] {

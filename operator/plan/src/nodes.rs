@@ -80,6 +80,9 @@ fn restart_one(
     let mut due = BTreeMap::new();
     for (node, is) in &observed.nodes {
         let (Some(running), Some(wanted)) = (&is.running, wanted.get(node)) else { continue };
+        if is.state == NodeState::Stopping {
+            continue;
+        }
         let changed = render::restart_needed_for(running, wanted);
         if !changed.is_empty() {
             due.insert(*node, changed);

@@ -90,6 +90,8 @@ pub enum NodeState {
     Ready,
     /// It runs, and does not serve although it should.
     Unready,
+    /// It was asked to stop, and will be started again.
+    Stopping,
 }
 
 impl NodeState {
@@ -101,6 +103,7 @@ impl NodeState {
             Self::Starting => "Starting",
             Self::Ready => "Ready",
             Self::Unready => "Unready",
+            Self::Stopping => "Stopping",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::observed::{Address, HostPort, Observed, Place, Properties};
 pub const CONTROLLER_LISTENER: &str = "CONTROLLER";
 
 /// Properties that follow from the resource and cannot be given in `spec.kafka.config`, with the reason.
-pub const DERIVED: [(&str, &str); 14] = [
+pub const DERIVED: [(&str, &str); 13] = [
     ("advertised.listeners", "it follows from spec.kafka.listeners"),
     ("broker.id", "node ids count from 0 to spec.kafka.replicas"),
     ("cluster.id", "the cluster has got an id when it was founded"),
@@ -17,7 +17,6 @@ pub const DERIVED: [(&str, &str); 14] = [
     ("controller.quorum.bootstrap.servers", "it follows from spec.kafka.controllers"),
     ("controller.quorum.voters", "it follows from spec.kafka.controllers"),
     ("inter.broker.listener.name", "it is the first of spec.kafka.listeners"),
-    ("klamm.cluster.id", "the cluster has got an id when it was founded"),
     ("klamm.http.listener", "it is chosen for each node"),
     ("listener.security.protocol.map", "it follows from spec.kafka.listeners"),
     ("listeners", "it follows from spec.kafka.listeners"),
@@ -42,7 +41,7 @@ pub fn properties(
     let mut put = |key: &str, value: String| rendered.insert(key.to_owned(), value);
     put("process.roles", roles.to_string());
     put("node.id", node.to_string());
-    put("klamm.cluster.id", observed.cluster_id.clone()?);
+    put("cluster.id", observed.cluster_id.clone()?);
     put("controller.quorum.voters", quorum(observed, voters)?);
     put("listeners", bound(cluster, place, roles)?);
     put("advertised.listeners", advertised(cluster, place)?);

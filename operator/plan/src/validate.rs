@@ -47,8 +47,9 @@ fn cluster(name: &str, spec: &KafkaSpec, problems: &mut Vec<Problem>) -> Desired
         None => vec![DesiredListener { name: DEFAULT_LISTENER.0.into(), port: DEFAULT_LISTENER.1 }],
     };
     storage(&subject, spec.storage.as_ref(), problems);
-    let config = spec.config.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
-    derived_keys(&subject, &config, problems);
+    let config =
+        spec.config.iter().map(|(key, value)| (key.clone(), value.to_string().trim().to_owned())).collect();
+    properties(&subject, &config, problems);
     DesiredCluster { name: name.to_owned(), nodes, listeners, config }
 }
 
@@ -131,16 +132,24 @@ fn storage(subject: &Subject, storage: Option<&Storage>, problems: &mut Vec<Prob
     }
 }
 
-fn derived_keys(subject: &Subject, config: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
+fn properties(subject: &Subject, config: &BTreeMap<String, String>, problems: &mut Vec<Problem>) {
     for (key, why) in DERIVED.iter().filter(|(key, _)| config.contains_key(*key)) {
         let message = format!("it cannot be set here, as {why}: take it out");
         problems.push(Problem::new(subject, &["spec", "kafka", "config", key], message));
     }
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     for (key, value) in config {
-        if key.contains(['\n', '\r', '=']) || value.contains(['\n', '\r']) {
-            let message =
-                "names and values are one line of text each, names without =: take the line break out";
-            problems.push(Problem::new(subject, &["spec", "kafka", "config", key], message));
+        let path = ["spec", "kafka", "config", key];
+        if key.is_empty() || !key.chars().all(legal) {
+            let message = "it cannot be a property: names are letters, digits, '.', '_' and '-'";
+            problems.push(Problem::new(subject, &path, message));
+        }
+        if value.contains(char::is_control) {
+            problems.push(Problem::new(
+                subject,
+                &path,
+                "a value is one line of text: take the line break out",
+            ));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Single cases of validating, planning and rendering that people rely on.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use klamm_operator_api::conditions::{ConditionStatus, ConditionType, Reason};

@@ -1,5 +1,7 @@
 //! What holds for every plan, whatever is wanted and whatever is there.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -48,8 +50,8 @@ fn converge(desired: &Validated, observed: &mut Observed) -> Result<Vec<Action>,
 }
 
 fn node_state() -> impl Strategy<Value = NodeState> {
-    use NodeState::{BackingOff, Ready, Starting, Stopped, Unready};
-    prop::sample::select(vec![Stopped, BackingOff, Starting, Ready, Unready])
+    use NodeState::{BackingOff, Ready, Starting, Stopped, Stopping, Unready};
+    prop::sample::select(vec![Stopped, BackingOff, Starting, Ready, Unready, Stopping])
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! A model of an executor: carries out actions on what is observed.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use klamm_operator_api::cluster::{KafkaClusterSpec, KafkaSpec};
