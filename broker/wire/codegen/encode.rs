@@ -83,6 +83,11 @@ fn value(message: &Message, field: &Field, versions: Versions, flex: &str) -> St
         Type::String | Type::Bytes => {
             let write = if field.ty == Type::String { "string" } else { "bytes" };
             match option {
+                true if field.null_as_empty => {
+                    let or_empty =
+                        format!("self.{rust}.as_ref().or_else(|| (!({null_allowed})).then_some(&EMPTY))");
+                    format!("e.nullable_{write}(\"{name}\", {flex}, true, {or_empty})?;")
+                }
                 true => {
                     format!("e.nullable_{write}(\"{name}\", {flex}, {null_allowed}, self.{rust}.as_ref())?;")
                 }

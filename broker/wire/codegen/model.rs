@@ -20,10 +20,6 @@ impl Versions {
         self.min <= version && version <= self.max
     }
 
-    pub fn covers(self, other: Self) -> bool {
-        other.is_empty() || (self.min <= other.min && other.max <= self.max)
-    }
-
     pub fn intersect(self, other: Self) -> Self {
         Self { min: self.min.max(other.min), max: self.max.min(other.max) }
     }
@@ -119,6 +115,8 @@ pub struct Field {
     pub default: Option<String>,
     /// A value is dropped silently in versions that lack the field.
     pub ignorable: bool,
+    /// Null is written as empty in versions that lack null.
+    pub null_as_empty: bool,
 }
 
 impl Field {

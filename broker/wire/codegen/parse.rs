@@ -103,6 +103,7 @@ fn field(line: &str) -> Result<Field, String> {
         nullable: Versions::NONE,
         default: None,
         ignorable: false,
+        null_as_empty: false,
     };
     for note in notes.split(',').map(str::trim).filter(|n| !n.is_empty()) {
         apply_note(&mut field, note)?;
@@ -121,7 +122,8 @@ fn apply_note(field: &mut Field, note: &str) -> Result<(), String> {
         ("nullable", range) => field.nullable = versions(range)?,
         ("default", value) => field.default = Some(value.to_owned()),
         ("ignorable", "") => field.ignorable = true,
-        ("key" | "zero-copy", "") | ("entity", _) => {}
+        ("null-as-empty", "") => field.null_as_empty = true,
+        ("entity", _) => {}
         _ => return Err(format!("unknown note: {note}")),
     }
     Ok(())

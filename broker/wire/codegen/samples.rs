@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::model::{Field, Message, Type, Versions};
+use super::model::{Field, Kind, Message, Type, Versions};
 use super::names::snake;
 use super::types;
 
@@ -22,12 +22,28 @@ pub fn modules(messages: &[Message]) -> String {
         }
         out.push_str("}\n\n");
     }
-    out.push_str("macro_rules! for_every_message {\n    ($visit:ident) => {\n");
-    for message in messages {
+    out.push_str(&list("for_every_message", messages, |_| true));
+    out.push_str(&list("for_every_kafka_message", messages, is_in_kafka_protocol));
+    out
+}
+
+/// A macro that calls another with the module and the name of each message.
+fn list(name: &str, messages: &[Message], filter: fn(&Message) -> bool) -> String {
+    let mut out = format!("#[allow(unused_macros)]\nmacro_rules! {name} {{\n    ($visit:ident) => {{\n");
+    for message in messages.iter().filter(|m| filter(m)) {
         writeln!(out, "        $visit!({}, {});", snake(&message.name), message.name).ok();
     }
     out.push_str("    };\n}\n");
     out
+}
+
+/// Messages that clients know: neither records of a log nor private keys.
+fn is_in_kafka_protocol(message: &Message) -> bool {
+    match message.kind {
+        Kind::Request | Kind::Response => message.number.is_some_and(|key| key < 1000),
+        Kind::Data => true,
+        _ => false,
+    }
 }
 
 fn function(message: &Message, name: &str) -> String {
@@ -84,7 +100,7 @@ fn plain(message: &Message, ty: &Type) -> String {
         Type::Uuid => "s.uuid()".into(),
         Type::String => "s.string()".into(),
         Type::Bytes => "s.bytes()".into(),
-        Type::Records if message.kind == super::model::Kind::Response => "Records::Bytes(s.bytes())".into(),
+        Type::Records if message.kind == Kind::Response => "Records::Bytes(s.bytes())".into(),
         Type::Records => "s.bytes()".into(),
     }
 }

@@ -8,6 +8,8 @@ mod imports {
     pub(super) use uuid::Uuid;
 
     pub(super) use crate::message::{check_decodable, check_encodable};
+    /// Stands for null where a version has no null and the table says so.
+    pub(super) static EMPTY: Str = Str::from_static("");
     pub(super) use crate::{DecodeError, Decoder, EncodeError, Encoder, Message, Records, Request, Str};
 }
 
