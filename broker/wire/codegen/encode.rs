@@ -30,7 +30,8 @@ pub fn function(message: &Message, fields: &[Field], within: Versions) -> String
     )
 }
 
-/// Writes the field where its version has it; elsewhere a value that would be lost is refused.
+/// Writes the field where its version has it; elsewhere a value that would be lost is refused. Tagged fields are
+/// written later, and have no `write` here.
 fn present_or_absent(
     message: &Message,
     field: &Field,
@@ -38,34 +39,20 @@ fn present_or_absent(
     versions: Versions,
     write: Option<String>,
 ) -> String {
-    let name = snake(&field.name);
-    let refuse = || {
-        let differs = types::differs_from_default(message, field, &name);
-        format!(
-            "if {differs} {{\n            return Err(EncodeError::absent(\"{}\", v));\n        }}",
-            field.name
-        )
+    let Some(condition) = versions.condition(within) else {
+        return write.map_or(String::new(), |write| format!("        {write}\n"));
     };
-    match (versions.condition(within), write) {
-        (None, Some(write)) => format!("        {write}\n"),
-        (None, None) => String::new(),
-        (Some(_), _) if versions.is_empty() && field.ignorable => String::new(),
-        (Some(_), _) if versions.is_empty() => format!("        {}\n", refuse()),
-        (Some(_), None) if field.ignorable => String::new(),
-        (Some(condition), None) => {
-            let differs = types::differs_from_default(message, field, &name);
-            format!(
-                "        if !({condition}) && {differs} {{\n            return Err(EncodeError::absent(\"{}\", v));\n        }}\n",
-                field.name
-            )
-        }
-        (Some(condition), Some(write)) if field.ignorable => {
-            format!("        if {condition} {{\n            {write}\n        }}\n")
-        }
-        (Some(condition), Some(write)) => {
-            format!("        if {condition} {{\n            {write}\n        }} else {}\n", refuse())
-        }
+    let mut out = String::new();
+    if let Some(write) = write.filter(|_| !versions.is_empty()) {
+        writeln!(out, "        if {condition} {{\n            {write}\n        }}").ok();
     }
+    if !field.ignorable {
+        let name = &field.name;
+        let differs = types::differs_from_default(message, field, &snake(name));
+        writeln!(out, "        if !({condition}) && {differs} {{").ok();
+        writeln!(out, "            return Err(EncodeError::absent(\"{name}\", v));\n        }}").ok();
+    }
+    out
 }
 
 /// The statement that writes a field present in `versions`.

@@ -31,7 +31,7 @@ fn describe(message: &Message) -> String {
         Kind::Request | Kind::Response => format!(" (API key {n})"),
         _ => format!(" (record type {n})"),
     });
-    let flexible = message.flexible.map_or("never flexible".into(), |f| format!("flexible from {f}"));
+    let flexible = message.flexible.map_or_else(|| "never flexible".into(), |f| format!("flexible from {f}"));
     format!("{}{number}, versions {min} to {max}, {flexible}", message.name)
 }
 

@@ -150,7 +150,7 @@ mod tests {
         let frame = Bytes::from_static(b"..orders..");
         let text = Str::from_utf8(frame.slice(2..8)).unwrap();
         assert_eq!(text, "orders");
-        assert_eq!(text.as_bytes().as_ptr(), frame[2..].as_ptr());
+        assert_eq!(text.as_bytes().as_ptr(), frame.slice(2..).as_ptr());
     }
 
     #[test]

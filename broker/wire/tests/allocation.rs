@@ -1,8 +1,8 @@
 //! Decoding allocates in proportion to the frame, whatever the frame claims.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used)]
 
 #[macro_use]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::all)]
 mod samples;
 
 use std::alloc::{GlobalAlloc, Layout, System};

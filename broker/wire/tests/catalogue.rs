@@ -1,7 +1,7 @@
 //! The catalogue says of every API what its message table says.
 
 #[macro_use]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::all)]
 mod samples;
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
 //! Records of `__consumer_offsets`, byte for byte as Kafka writes them.
+#![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
 use klamm_wire::messages::group_metadata_key::GroupMetadataKey;

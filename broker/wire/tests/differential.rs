@@ -1,7 +1,8 @@
 //! The same bytes as the `kafka-protocol` crate, both ways, at every version that both know.
+#![allow(clippy::unwrap_used)]
 
 #[macro_use]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::all)]
 mod samples;
 
 use bytes::{Bytes, BytesMut};

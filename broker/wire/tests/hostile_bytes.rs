@@ -1,7 +1,8 @@
 //! Whatever the bytes are, decoding ends in a message or in an error.
+#![allow(clippy::unwrap_used)]
 
 #[macro_use]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::all)]
 mod samples;
 
 use bytes::Bytes;

@@ -1,7 +1,8 @@
 //! Every message at every version comes back as it was written.
+#![allow(clippy::unwrap_used)]
 
 #[macro_use]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::all)]
 mod samples;
 
 use bytes::Bytes;
