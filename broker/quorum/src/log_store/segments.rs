@@ -1,0 +1,181 @@
+//! The log itself: appends in memory, writes and flushes by the flusher, reads by everybody.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use klamm_log::{Chunk, Disk, Log, LogConfig, LogError, OpenOptions};
+use parking_lot::Mutex;
+
+use super::{Shared, State, entry, state_files};
+use crate::files;
+use crate::types::{Entry, LogId, offset_of};
+
+/// Bytes of the log's newest batches that stay in memory.
+const TAIL_CACHE: usize = 1024 * 1024;
+
+impl Shared {
+    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u32) -> io::Result<Shared> {
+        let purged = state_files::read_purged(&*disk, dir)?;
+        let start = purged.map_or(0, |id| offset_of(id.index.saturating_add(1)));
+        let options = OpenOptions { log_start_offset: start, ..OpenOptions::default() };
+        let (mut log, report) = Log::open(disk.clone(), dir.to_owned(), log_config(segment_bytes), options).map_err(log_error)?;
+        tracing::debug!(?report, "opened the metadata log");
+        log.set_tail_cache_limit(TAIL_CACHE);
+        // The purge position is saved before anything is removed, so it is right when they differ.
+        if log.end_offset() < start {
+            log.reset_to(start).map_err(log_error)?;
+        }
+        let state = State { vote: state_files::read_vote(&*disk, dir)?, committed: None, purged, last: purged };
+        let committed = state_files::open_committed(&*disk, dir)?;
+        let dir = dir.to_owned();
+        let shared = Shared { disk, dir, committed, log: Mutex::new(log), state: Mutex::new(state) };
+        shared.recover_positions()?;
+        Ok(shared)
+    }
+
+    /// The last entry from the log, and the committed position if the log confirms it.
+    fn recover_positions(&self) -> io::Result<()> {
+        let (start, end) = self.bounds();
+        if start < end {
+            let last = self.entry_at(end - 1)?.map(|entry| entry.log_id);
+            self.state.lock().last = last;
+        }
+        let Some(committed) = state_files::read_committed(&*self.disk, &self.dir)? else { return Ok(()) };
+        // An entry of the same index and term is the same entry, and so is all before it.
+        let confirmed = self.entry_at(offset_of(committed.index))?.is_some_and(|entry| entry.log_id == committed);
+        if confirmed {
+            self.state.lock().committed = Some(committed);
+        }
+        Ok(())
+    }
+
+    fn entry_at(&self, offset: i64) -> io::Result<Option<Entry>> {
+        let Ok(index) = u64::try_from(offset) else { return Ok(None) };
+        Ok(self.read(index, index.saturating_add(1), 1)?.pop())
+    }
+
+    pub(super) fn bounds(&self) -> (i64, i64) {
+        let log = self.log.lock();
+        (log.start_offset(), log.end_offset())
+    }
+
+    /// Appends batches in memory and returns the new end of the log.
+    pub(super) fn append(&self, batches: Bytes, last: LogId) -> io::Result<i64> {
+        let mut log = self.log.lock();
+        log.append_as_follower(batches).map_err(|error| io::Error::other(error.to_string()))?;
+        self.state.lock().last = Some(last);
+        Ok(log.end_offset())
+    }
+
+    /// Writes and flushes until everything before `end` is durable. Only the flusher calls this.
+    pub(super) fn flush_to(&self, end: i64) -> io::Result<()> {
+        loop {
+            let job = {
+                let mut log = self.log.lock();
+                if log.durable_end() >= end {
+                    return Ok(());
+                }
+                log.force_flush();
+                log.start_write()
+            };
+            let Some(job) = job else {
+                return Err(io::Error::other("the metadata log has nothing to write, but is not durable"));
+            };
+            let outcome = job.run();
+            self.log.lock().finish_write(outcome).map_err(log_error)?;
+        }
+    }
+
+    fn flush_all(&self) -> io::Result<()> {
+        let end = self.log.lock().end_offset();
+        self.flush_to(end)
+    }
+
+    /// Removes the entries from `from` on. Only the flusher calls this, so no write is under way.
+    pub(super) fn truncate(&self, from: i64) -> io::Result<()> {
+        self.flush_all()?;
+        self.log.lock().truncate_to(from).map_err(log_error)
+    }
+
+    /// Forgets the entries up to `upto`: first the position is made durable, then segments go.
+    pub(super) fn purge(&self, upto: &LogId) -> io::Result<()> {
+        self.flush_all()?;
+        state_files::save_purged(self, upto)?;
+        let start = offset_of(upto.index.saturating_add(1));
+        let mut log = self.log.lock();
+        if start >= log.end_offset() {
+            log.reset_to(start).map_err(log_error)?;
+        } else {
+            log.advance_start_offset(start).map_err(log_error)?;
+        }
+        drop(log);
+        let mut state = self.state.lock();
+        state.purged = Some(*upto);
+        state.last = state.last.max(state.purged);
+        Ok(())
+    }
+
+    /// Lets an empty log start at `at`.
+    pub(super) fn restart(&self, at: i64) -> io::Result<()> {
+        self.log.lock().reset_to(at).map_err(log_error)
+    }
+
+    pub(super) fn close(&self) -> io::Result<()> {
+        self.flush_all()?;
+        self.log.lock().close().map_err(log_error)
+    }
+
+    /// Entries of `first..end` that the log has, about `max_bytes` of them and at least one.
+    pub(super) fn read(&self, first: u64, end: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        // The lock is held until the bytes are read, so that no truncation comes between.
+        let log = self.log.lock();
+        let end = offset_of(end).min(log.end_offset());
+        let mut next = offset_of(first).max(log.start_offset());
+        let (mut entries, mut left) = (Vec::new(), max_bytes);
+        while next < end && (left > 0 || entries.is_empty()) {
+            let read = log.read(next, left.clamp(1, TAIL_CACHE), end).map_err(|error| io::Error::other(error.to_string()))?;
+            let bytes = contents(&read.chunks)?;
+            left = left.saturating_sub(bytes.len());
+            let before = entries.len();
+            for batch in klamm_records::batches(bytes) {
+                let batch = batch.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                if (next..end).contains(&batch.header.base_offset) {
+                    next = batch.header.next_offset();
+                    entries.push(entry::from_batch(&batch)?);
+                }
+            }
+            if entries.len() == before {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the metadata log has a hole at {next}")));
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn contents(chunks: &[Chunk]) -> io::Result<Bytes> {
+    if let [Chunk::Bytes(bytes)] = chunks {
+        return Ok(bytes.clone());
+    }
+    let mut out = BytesMut::new();
+    for chunk in chunks {
+        match chunk {
+            Chunk::Bytes(bytes) => out.extend_from_slice(bytes),
+            Chunk::File { file, position, length } => {
+                let start = out.len();
+                out.resize(start + length, 0);
+                files::read_exact_at(&**file, &mut out[start..], *position)?;
+            }
+        }
+    }
+    Ok(out.freeze())
+}
+
+fn log_config(segment_bytes: u32) -> LogConfig {
+    LogConfig { segment_bytes, ..LogConfig::default() }
+}
+
+fn log_error(error: LogError) -> io::Error {
+    io::Error::other(error.to_string())
+}

@@ -1,0 +1,112 @@
+//! Snapshots on disk: `<20-digit end offset>-<10-digit epoch>.checkpoint`, KRaft's names, written atomically.
+//!
+//! A file is `format(u8 = 1) meta_length(u32) meta image_length(u32) image crc32c(u32)`, the checksum over all before
+//! it. The end offset is exclusive. Only the newest snapshot is kept.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use klamm_log::Disk;
+use parking_lot::Mutex;
+
+use crate::codec::{Reader, put_bytes};
+use crate::files;
+use crate::messages::Message;
+use crate::types::{LogId, Snapshot, SnapshotMeta, epoch_of, term_of};
+
+const FORMAT: u8 = 1;
+const SUFFIX: &str = ".checkpoint";
+
+/// The newest snapshot of the metadata directory.
+pub(crate) struct SnapshotStore {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    current: Mutex<Option<SnapshotMeta>>,
+}
+
+impl SnapshotStore {
+    /// Finds the newest snapshot and removes older ones. A damaged snapshot is an error: the log before it may be gone.
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<SnapshotStore> {
+        let store = SnapshotStore { disk, dir: dir.to_owned(), current: Mutex::new(None) };
+        if let Some(newest) = store.names()?.pop() {
+            let snapshot = store.load(&newest)?;
+            store.remove_others(&newest)?;
+            *store.current.lock() = Some(snapshot.meta);
+        }
+        Ok(store)
+    }
+
+    /// Reads the newest snapshot.
+    pub(crate) fn read(&self) -> io::Result<Option<Snapshot>> {
+        let current = self.current.lock();
+        match current.as_ref().and_then(|meta| meta.last_log_id) {
+            Some(last) => self.load(&file_name(&last)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes `image` the newest snapshot, unless a newer one is there already.
+    pub(crate) fn save(&self, meta: &SnapshotMeta, image: &[u8]) -> io::Result<()> {
+        let mut current = self.current.lock();
+        let Some(last) = meta.last_log_id else { return Ok(()) };
+        if current.as_ref().is_some_and(|newest| newest.last_log_id >= Some(last)) {
+            return Ok(());
+        }
+        let name = file_name(&last);
+        files::write_atomic(&*self.disk, &self.dir.join(&name), &encode(meta, image))?;
+        *current = Some(meta.clone());
+        self.remove_others(&name)
+    }
+
+    fn load(&self, name: &str) -> io::Result<Snapshot> {
+        let path = self.dir.join(name);
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
+        let bytes = files::read(&*self.disk, &path)?.ok_or_else(damaged)?;
+        decode(bytes).ok_or_else(damaged)
+    }
+
+    /// Names of the snapshots, oldest first.
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = self.disk.list(&self.dir)?.into_iter().map(|entry| entry.name);
+        let mut names: Vec<String> = entries.filter(|name| name.ends_with(SUFFIX)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn remove_others(&self, keep: &str) -> io::Result<()> {
+        for name in self.names()? {
+            if name != keep {
+                self.disk.remove_file(&self.dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file_name(last: &LogId) -> String {
+    format!("{:020}-{:010}{SUFFIX}", last.index.saturating_add(1), epoch_of(term_of(last)))
+}
+
+fn encode(meta: &SnapshotMeta, image: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(image.len() + 128);
+    out.put_u8(FORMAT);
+    put_bytes(&mut out, &meta.encode());
+    put_bytes(&mut out, image);
+    let crc = crc32c::crc32c(&out);
+    out.put_u32(crc);
+    out.freeze()
+}
+
+fn decode(bytes: Bytes) -> Option<Snapshot> {
+    let checked = files::strip_checksum(bytes)?;
+    let mut reader = Reader::new(checked);
+    if reader.u8().ok()? != FORMAT {
+        return None;
+    }
+    let meta = SnapshotMeta::decode(reader.bytes().ok()?).ok()?;
+    let snapshot = reader.bytes().ok()?;
+    reader.finish().ok()?;
+    Some(Snapshot { meta, snapshot })
+}

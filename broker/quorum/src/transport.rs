@@ -1,0 +1,37 @@
+//! How voters reach each other. The quorum knows requests and bytes; sockets belong to the caller.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Peer, TransportError};
+
+/// Requests of the quorum, as private API keys on the CONTROLLER listener.
+pub mod api {
+    /// Append entries, and heartbeats.
+    pub const APPEND: i16 = 1000;
+    /// Ask for a vote.
+    pub const VOTE: i16 = 1001;
+    /// Ask whether a vote would be given.
+    pub const PRE_VOTE: i16 = 1002;
+    /// One piece of a snapshot.
+    pub const SNAPSHOT: i16 = 1003;
+    /// The leader names its successor.
+    pub const TRANSFER_LEADER: i16 = 1004;
+}
+
+/// Sends one request to a peer and brings back its answer.
+///
+/// Implementations check that they reached the node with this id of this cluster. A call may be dropped before it ends.
+/// Requests to one peer may be sent concurrently; heartbeats should not wait behind a [`api::SNAPSHOT`] request.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends `payload` as request `api` and returns the payload of the answer, within `timeout`.
+    fn call(
+        &self,
+        peer: Peer,
+        api: i16,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Bytes, TransportError>> + Send;
+}

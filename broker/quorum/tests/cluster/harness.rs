@@ -1,0 +1,175 @@
+//! A cluster of voters with a network that can be cut and disks that can fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_log::{Disk, SimDisk};
+use klamm_metadata::{Image, Record};
+use klamm_quorum::{Applied, Peer, Quorum, QuorumConfig, QuorumStatus, Transport, TransportError};
+use klamm_wire::Str;
+use klamm_wire::messages::topic_record::TopicRecord;
+use parking_lot::Mutex;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// Longer than anything that a test waits for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The network: who runs, and who is cut off.
+#[derive(Default)]
+struct Net {
+    running: Mutex<BTreeMap<i32, Quorum>>,
+    isolated: Mutex<BTreeSet<i32>>,
+}
+
+/// One voter's way into the [`Net`].
+struct Wire {
+    from: i32,
+    net: Arc<Net>,
+}
+
+impl Transport for Wire {
+    async fn call(&self, peer: Peer, api: i16, payload: Bytes, _timeout: Duration) -> Result<Bytes, TransportError> {
+        let cut = {
+            let isolated = self.net.isolated.lock();
+            isolated.contains(&self.from) || isolated.contains(&peer.id)
+        };
+        if cut {
+            // Packets vanish: nobody answers, and the caller's timeout ends it.
+            std::future::pending::<()>().await;
+        }
+        let (runs, target) = {
+            let running = self.net.running.lock();
+            (running.contains_key(&self.from), running.get(&peer.id).cloned())
+        };
+        match target.filter(|_| runs) {
+            Some(target) => {
+                target.handle_rpc(api, payload).await.map_err(|error| TransportError::Failed(error.to_string()))
+            }
+            None => Err(TransportError::Unreachable("connection refused".to_owned())),
+        }
+    }
+}
+
+/// Voters 1 to n.
+pub struct Cluster {
+    net: Arc<Net>,
+    pub disks: BTreeMap<i32, SimDisk>,
+    voters: Vec<Peer>,
+    adjust: fn(&mut QuorumConfig),
+}
+
+impl Cluster {
+    /// `size` voters with fresh disks, not started.
+    pub fn new(size: i32, adjust: fn(&mut QuorumConfig)) -> Cluster {
+        let voters: Vec<Peer> = (1..=size).map(|id| Peer { id, host: "localhost".to_owned(), port: 9093 }).collect();
+        let disks = voters.iter().map(|voter| (voter.id, SimDisk::new(voter.id as u64))).collect();
+        Cluster { net: Arc::default(), disks, voters, adjust }
+    }
+
+    /// `size` voters with fresh disks, all started.
+    pub async fn started(size: i32) -> Cluster {
+        let cluster = Cluster::new(size, |_| {});
+        cluster.start_all().await;
+        cluster
+    }
+
+    pub async fn start_all(&self) {
+        for voter in &self.voters {
+            self.start(voter.id).await;
+        }
+    }
+
+    pub async fn start(&self, id: i32) -> Quorum {
+        let disk = self.disks[&id].clone();
+        self.start_on(id, Arc::new(disk), PathBuf::from("/data/__cluster_metadata-0")).await
+    }
+
+    pub async fn start_on(&self, id: i32, disk: Arc<dyn Disk>, dir: PathBuf) -> Quorum {
+        let mut config = QuorumConfig::new(id, Uuid::from_u128(id as u128), "test".to_owned(), dir, self.voters.clone());
+        (self.adjust)(&mut config);
+        let wire = Wire { from: id, net: self.net.clone() };
+        let quorum = Quorum::start(config, disk, wire).await.expect("the voter starts");
+        self.net.running.lock().insert(id, quorum.clone());
+        quorum
+    }
+
+    pub fn voter(&self, id: i32) -> Quorum {
+        self.net.running.lock()[&id].clone()
+    }
+
+    pub fn running(&self) -> Vec<(i32, Quorum)> {
+        self.net.running.lock().iter().map(|(id, quorum)| (*id, quorum.clone())).collect()
+    }
+
+    /// From now on nobody reaches the voter and it reaches nobody; connections to it are refused.
+    pub fn disconnect(&self, id: i32) -> Quorum {
+        self.net.running.lock().remove(&id).expect("it runs")
+    }
+
+    pub async fn stop(&self, id: i32) {
+        self.disconnect(id).shutdown().await;
+    }
+
+    pub async fn stop_all(&self) {
+        for (id, _) in self.running() {
+            self.stop(id).await;
+        }
+    }
+
+    pub fn isolate(&self, id: i32) {
+        self.net.isolated.lock().insert(id);
+    }
+
+    pub fn heal(&self) {
+        self.net.isolated.lock().clear();
+    }
+
+    /// Waits for an active leader among the voters that run and are not cut off.
+    pub async fn leader(&self) -> (i32, Quorum) {
+        let search = async {
+            loop {
+                let isolated = self.net.isolated.lock().clone();
+                let active = self
+                    .running()
+                    .into_iter()
+                    .find(|(id, quorum)| !isolated.contains(id) && quorum.status().borrow().is_active);
+                match active {
+                    Some(leader) => return leader,
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, search).await.expect("a leader becomes active")
+    }
+}
+
+/// Waits for a status.
+pub async fn status_of(quorum: &Quorum, wanted: impl FnMut(&QuorumStatus) -> bool) -> QuorumStatus {
+    let mut status = quorum.status();
+    timeout(PATIENCE, status.wait_for(wanted)).await.expect("the status is reached").expect("it runs").clone()
+}
+
+/// Waits until the voter has applied `offset`.
+pub async fn image_at(quorum: &Quorum, offset: i64) -> Arc<Image> {
+    let mut image = quorum.image();
+    timeout(PATIENCE, image.wait_for(|image| image.offset() >= offset)).await.expect("it is applied").expect("it runs").clone()
+}
+
+pub fn topic(name: &str) -> Vec<Record> {
+    let topic_id = Uuid::from_u128(name.bytes().fold(1, |id, byte| id * 257 + u128::from(byte)));
+    vec![TopicRecord { name: Str::copy_from(name), topic_id, ..TopicRecord::default() }.into()]
+}
+
+/// Proposes `count` topics one after another.
+pub async fn propose_topics(quorum: &Quorum, prefix: &str, count: usize) -> Applied {
+    let mut last = None;
+    for number in 0..count {
+        let proposed = timeout(PATIENCE, quorum.propose(topic(&format!("{prefix}-{number}")))).await;
+        last = Some(proposed.expect("answered").expect("applied"));
+    }
+    last.expect("at least one")
+}

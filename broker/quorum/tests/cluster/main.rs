@@ -1,0 +1,8 @@
+//! Voters in one process, over a network and disks in memory.
+
+mod harness;
+
+mod elections;
+mod recovery;
+mod snapshots;
+mod writes;

@@ -1,0 +1,75 @@
+//! Snapshots: the log behind them goes, and who needs it gets the whole image.
+
+use std::time::Duration;
+
+use klamm_metadata::Image;
+use klamm_quorum::{Fetched, Quorum, QuorumConfig};
+use tokio::time::timeout;
+
+use crate::harness::{Cluster, PATIENCE, image_at, propose_topics};
+
+/// A snapshot every 20 entries, nothing kept behind it, small pieces and small segments.
+fn often(config: &mut QuorumConfig) {
+    config.snapshot.max_entries = 20;
+    config.snapshot.keep_entries = 0;
+    config.snapshot.chunk_bytes = 700;
+    config.segment_bytes = 4096;
+}
+
+/// Waits until the first offset is no longer in the voter's log, and returns the snapshot that replaces it.
+async fn purged(quorum: &Quorum) -> Image {
+    let search = async {
+        loop {
+            if let Fetched::Snapshot { offset, epoch, bytes } = quorum.read_committed(0, 1024).expect("read") {
+                let image = Image::from_snapshot(bytes).expect("decodes");
+                assert_eq!((image.offset(), image.epoch()), (offset, epoch));
+                return image;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, search).await.expect("the log is purged")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_lags_behind_the_log_gets_the_whole_image() {
+    let cluster = Cluster::new(3, often);
+    cluster.start_all().await;
+    let (id, leader) = cluster.leader().await;
+    let (away, _) = cluster.running().into_iter().find(|(other, _)| *other != id).expect("a follower");
+    cluster.stop(away).await;
+    let applied = propose_topics(&leader, "orders", 110).await;
+    purged(&leader).await;
+    let back = cluster.start(away).await;
+    assert_eq!(image_at(&back, applied.offset).await, *leader.image().borrow());
+    let applied = propose_topics(&leader, "payments", 5).await;
+    assert_eq!(image_at(&back, applied.offset).await, *leader.image().borrow());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_lags_behind_the_log_gets_the_newest_snapshot() {
+    let cluster = Cluster::new(1, often);
+    cluster.start_all().await;
+    let (_, leader) = cluster.leader().await;
+    propose_topics(&leader, "orders", 50).await;
+    let image = purged(&leader).await;
+    assert!(image.topics().count() >= 15);
+    let rest = leader.read_committed(image.offset() + 1, usize::MAX).expect("the rest is in the log");
+    assert!(matches!(rest, Fetched::Batches(_)), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_from_snapshot_and_log_gives_the_same_image() {
+    let cluster = Cluster::new(1, often);
+    cluster.start_all().await;
+    let (_, leader) = cluster.leader().await;
+    let applied = propose_topics(&leader, "orders", 75).await;
+    purged(&leader).await;
+    let before = image_at(&leader, applied.offset).await;
+    cluster.stop_all().await;
+    let again = cluster.start(1).await;
+    let after = image_at(&again, applied.offset).await;
+    assert!(before.topics().eq(after.topics()));
+    cluster.leader().await;
+    propose_topics(&again, "payments", 1).await;
+}

@@ -1,0 +1,83 @@
+//! Proposals, what a broker reads, and disks that fail.
+
+use bytes::Bytes;
+use klamm_metadata::{Image, decode_records};
+use klamm_quorum::{Fetched, ProposeError, QuorumError, api};
+
+use crate::harness::{Cluster, image_at, propose_topics, status_of, topic};
+
+#[tokio::test]
+async fn the_offset_of_the_next_proposal_is_known_within_an_epoch() {
+    let cluster = Cluster::started(1).await;
+    let (_, leader) = cluster.leader().await;
+    let epoch = leader.status().borrow().epoch;
+    for number in 0..20 {
+        let next = leader.image().borrow().offset() + 1;
+        let applied = leader.propose_in(epoch, topic(&format!("orders-{number}"))).await.expect("applied");
+        assert_eq!(applied.offset, next);
+        assert_eq!(leader.image().borrow().offset(), next);
+    }
+}
+
+#[tokio::test]
+async fn a_proposal_for_an_epoch_that_is_over_is_refused() {
+    let cluster = Cluster::started(1).await;
+    let (_, leader) = cluster.leader().await;
+    let epoch = leader.status().borrow().epoch;
+    let refused = leader.propose_in(epoch + 1, topic("orders")).await;
+    assert!(matches!(refused, Err(ProposeError::NotLeader { .. })), "{refused:?}");
+    assert!(leader.image().borrow().topic("orders").is_none());
+}
+
+#[tokio::test]
+async fn a_broker_rebuilds_the_image_from_what_it_fetches() {
+    let cluster = Cluster::started(1).await;
+    let (_, leader) = cluster.leader().await;
+    let applied = propose_topics(&leader, "orders", 50).await;
+    let mut image = Image::empty();
+    while image.offset() < applied.offset {
+        let fetched = leader.read_committed(image.offset() + 1, 256).expect("read");
+        let Fetched::Batches(batches) = fetched else { panic!("nothing was purged") };
+        assert!(!batches.is_empty());
+        for (offset, epoch, records) in batches {
+            assert_eq!(offset, image.offset() + 1);
+            image.apply(offset, epoch, &decode_records(records).expect("decodes"));
+        }
+    }
+    assert_eq!(image, **leader.image().borrow());
+    assert_eq!(leader.read_committed(applied.offset + 1, 256).expect("the end"), Fetched::Batches(Vec::new()));
+    let beyond = leader.read_committed(applied.offset + 2, 256);
+    assert!(matches!(beyond, Err(QuorumError::OffsetOutOfRange { .. })), "{beyond:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_fsync_stops_the_voter_and_the_others_go_on() {
+    let cluster = Cluster::started(3).await;
+    let (first, leader) = cluster.leader().await;
+    let before = propose_topics(&leader, "orders", 5).await;
+    cluster.disks[&first].fail_syncs(1);
+    let outcome = leader.propose(topic("struck")).await;
+    let status = status_of(&leader, |status| status.stopped.is_some()).await;
+    assert!(!status.is_active);
+    assert!(!matches!(outcome, Err(ProposeError::NotLeader { .. })), "{outcome:?}");
+    let after = leader.propose(topic("late")).await;
+    assert!(matches!(after, Err(ProposeError::Fatal(_))), "{after:?}");
+    cluster.disconnect(first);
+    let (_, successor) = cluster.leader().await;
+    let image = image_at(&successor, before.offset).await;
+    assert!((0..5).all(|number| image.topic(&format!("orders-{number}")).is_some()));
+    propose_topics(&successor, "payments", 1).await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_request_are_refused() {
+    let cluster = Cluster::started(1).await;
+    let (_, leader) = cluster.leader().await;
+    for number in [api::APPEND, api::VOTE, api::PRE_VOTE, api::SNAPSHOT, api::TRANSFER_LEADER] {
+        for bytes in [&b""[..], b"\x01", b"\x02\x00\x00", &[0xff; 100], &[1; 200]] {
+            assert!(leader.handle_rpc(number, Bytes::from_static(bytes)).await.is_err());
+        }
+    }
+    assert!(matches!(leader.handle_rpc(0, Bytes::new()).await, Err(QuorumError::UnknownRequest(0))));
+    propose_topics(&leader, "orders", 1).await;
+}
