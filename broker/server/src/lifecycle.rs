@@ -60,7 +60,12 @@ pub async fn run(
     standing.send_modify(|s| s.state = State::ShuttingDown);
 }
 
-async fn live(node: &Node, channel: &mut Channel, standing: &watch::Sender<Standing>, stopping: &CancellationToken) {
+async fn live(
+    node: &Node,
+    channel: &mut Channel,
+    standing: &watch::Sender<Standing>,
+    stopping: &CancellationToken,
+) {
     loop {
         if let Some(epoch) = register(node, channel).await {
             standing.send_modify(|s| s.broker_epoch = epoch);

@@ -76,11 +76,23 @@ impl Default for Metrics {
         Self {
             partitions: gauge(&mut registry, "partitions", "Replicas on this broker"),
             leaders: gauge(&mut registry, "leader_partitions", "Partitions led by this broker"),
-            under_replicated: gauge(&mut registry, "under_replicated_partitions", "Led partitions with a replica out of sync"),
-            under_min_isr: gauge(&mut registry, "under_min_isr_partitions", "Led partitions below min.insync.replicas"),
+            under_replicated: gauge(
+                &mut registry,
+                "under_replicated_partitions",
+                "Led partitions with a replica out of sync",
+            ),
+            under_min_isr: gauge(
+                &mut registry,
+                "under_min_isr_partitions",
+                "Led partitions below min.insync.replicas",
+            ),
             fenced: gauge(&mut registry, "broker_fenced", "1 while the controller has fenced this broker"),
             active_controller: gauge(&mut registry, "active_controller", "1 on the active controller"),
-            metadata_offset: gauge(&mut registry, "metadata_offset", "Offset of the newest applied metadata record"),
+            metadata_offset: gauge(
+                &mut registry,
+                "metadata_offset",
+                "Offset of the newest applied metadata record",
+            ),
             registry,
             requests,
             bytes_in,
@@ -107,8 +119,10 @@ impl Metrics {
         self.active_controller.set(i64::from(now.active_controller));
         self.metadata_offset.set(now.metadata_offset);
         let mut text = String::new();
-        // Writing into a String cannot fail.
-        drop(encode(&mut text, &self.registry));
-        text
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            // Writing into a String cannot fail.
+            Err(_) => String::new(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use klamm_metadata::{Image, config::BrokerProperties};
-use klamm_wire::Str;
+use klamm_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::controller::forward::Forwarder;
 use crate::group::Groups;
 use crate::lifecycle::{Standing, State};
 use crate::metrics::{Metrics, Snapshot};
-use crate::partition::Registry;
+use crate::partition::{Partition, Refused, Registry};
 use crate::producer_ids::ProducerIds;
 use crate::topic_creator::TopicCreator;
 
@@ -139,6 +139,17 @@ impl Node {
         self.image.load().broker(leader).filter(|b| !b.fenced).map(|_| leader)
     }
 
+    /// The replica here of a partition that exists.
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOPIC_OR_PARTITION` when there is no such partition, `NOT_LEADER_OR_FOLLOWER` when it is elsewhere.
+    pub fn led_partition(&self, topic: &str, index: i32) -> Result<Arc<Partition>, Refused> {
+        let image = self.image.load();
+        let known = image.topic(topic).filter(|t| t.partitions.contains_key(&index));
+        let known = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        Ok(self.registry.get(&known.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?)
+    }
+
     /// Remembers once that every replica here is in sync.
     pub fn note_progress(&self) {
         if !self.caught_up_once.load(Ordering::Relaxed) && self.out_of_sync() == 0 && self.is_running() {
@@ -204,8 +215,11 @@ impl Node {
             dynamic: image.broker_config(self.config.node_id),
             dynamic_default: image.cluster_default_config(),
         };
-        let effective =
-            klamm_metadata::config::effective_topic_config("min.insync.replicas", image.topic_config(topic), &properties);
+        let effective = klamm_metadata::config::effective_topic_config(
+            "min.insync.replicas",
+            image.topic_config(topic),
+            &properties,
+        );
         effective.and_then(|e| e.value).and_then(|v| v.parse().ok()).unwrap_or(1)
     }
 }

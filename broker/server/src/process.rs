@@ -58,11 +58,13 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// What kept it from starting, in words that name the thing.
 pub fn run(config: Config) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let data = Builder::new_multi_thread().worker_threads(cores.min(4)).thread_name("data").enable_all().build()?;
-    let control = Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
-    let result = control.block_on(Process::start(config, &data, &control)).and_then(|process| {
-        control.block_on(process.until_stopped())
-    });
+    let data =
+        Builder::new_multi_thread().worker_threads(cores.min(4)).thread_name("data").enable_all().build()?;
+    let control =
+        Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
+    let result = control
+        .block_on(Process::start(config, &data, &control))
+        .and_then(|process| control.block_on(process.until_stopped()));
     // Tasks that are still there hold nothing that needs a flush.
     data.shutdown_timeout(Duration::from_millis(200));
     control.shutdown_timeout(Duration::from_millis(200));
@@ -96,7 +98,11 @@ impl Bound {
             "" | "0.0.0.0" | "::" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
             name => name.to_owned(),
         };
-        let entry = |(bound, _): &(Endpoint, StdListener)| match config.advertised.iter().find(|a| a.name == bound.name) {
+        let entry = |(bound, _): &(Endpoint, StdListener)| match config
+            .advertised
+            .iter()
+            .find(|a| a.name == bound.name)
+        {
             Some(given) if given.port != 0 => given.clone(),
             Some(given) => Endpoint { port: bound.port, ..given.clone() },
             None => Endpoint { host: host(&bound.host), ..bound.clone() },
@@ -106,8 +112,9 @@ impl Bound {
 }
 
 fn bind_http(address: &str) -> Result<StdListener> {
-    let socket = StdListener::bind(address)
-        .with_context(|| format!("cannot listen on klamm.http.listener {address}; choose another address, or none"))?;
+    let socket = StdListener::bind(address).with_context(|| {
+        format!("cannot listen on klamm.http.listener {address}; choose another address, or none")
+    })?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
@@ -136,7 +143,8 @@ impl Process {
 
         let (image_sender, image_receiver) = watch::channel(Arc::new(Image::empty()));
         let (leader_sender, leader) = watch::channel(None);
-        let (standing_sender, standing) = watch::channel(Standing { state: State::Starting, broker_epoch: -1 });
+        let (standing_sender, standing) =
+            watch::channel(Standing { state: State::Starting, broker_epoch: -1 });
         let limits = Limits::new(config.max_request_bytes, config.queued_max_request_bytes, config.max_idle);
         let max_connections = Arc::new(Semaphore::new(config.max_connections));
         let directory = Directory {
@@ -149,14 +157,20 @@ impl Process {
         let quorum = match &bound.controller {
             Some((_, socket)) => {
                 let socket = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
-                let serving = Serving { limits: &limits, max_connections: &max_connections, stop: &stop, tasks: &tasks };
+                let serving = Serving {
+                    limits: &limits,
+                    max_connections: &max_connections,
+                    stop: &stop,
+                    tasks: &tasks,
+                };
                 let quorum = start_controller(&config, &dir, &disk, socket, leader_sender, &serving).await?;
                 images = quorum.image();
                 Some(quorum)
             }
             None => {
                 let voters = config.voters.clone();
-                let puller = Puller::new(cluster_id.clone(), config.node_id, voters, image_sender, leader_sender);
+                let puller =
+                    Puller::new(cluster_id.clone(), config.node_id, voters, image_sender, leader_sender);
                 tasks.spawn_on(puller.run(stop.clone()), control.handle());
                 None
             }
@@ -211,7 +225,16 @@ impl Process {
         let mut process =
             Self { node: Arc::clone(&node), quorum, stopping, give_up, stop, tasks, lifecycle: None };
         if node.config.is_broker {
-            process.start_broker(bound.brokers, directory, standing_sender, alter_inbox, limits, max_connections, data, control)?;
+            process.start_broker(
+                bound.brokers,
+                directory,
+                standing_sender,
+                alter_inbox,
+                limits,
+                max_connections,
+                data,
+                control,
+            )?;
         }
         info!("Kafka Server started");
         // Not one of the tasks that are waited for: it ends with the process.
@@ -232,7 +255,12 @@ impl Process {
         control: &Runtime,
     ) -> Result<()> {
         let node = &self.node;
-        let alter = alter_partition::run(Arc::clone(node), Channel::new(directory.clone()), alter_inbox, self.stop.clone());
+        let alter = alter_partition::run(
+            Arc::clone(node),
+            Channel::new(directory.clone()),
+            alter_inbox,
+            self.stop.clone(),
+        );
         self.tasks.spawn_on(alter, control.handle());
         let service: Arc<dyn Service> = Arc::new(BrokerService::new(Arc::clone(node)));
         for (endpoint, socket) in listeners {
@@ -310,7 +338,8 @@ async fn start_controller(
     serving: &Serving<'_>,
 ) -> Result<Quorum> {
     let cluster_id = Str::copy_from(dir.cluster_id());
-    let voters = config.voters.iter().map(|v| klamm_quorum::Peer { id: v.id, host: v.host.clone(), port: v.port });
+    let voters =
+        config.voters.iter().map(|v| klamm_quorum::Peer { id: v.id, host: v.host.clone(), port: v.port });
     let mut quorum_config = QuorumConfig::new(
         config.node_id,
         dir.directory_id(),
@@ -320,7 +349,9 @@ async fn start_controller(
     );
     quorum_config.heartbeat_ms = config.parsed("klamm.quorum.heartbeat.ms", quorum_config.heartbeat_ms)?;
     let transport = ControllerTransport::new(cluster_id.clone(), config.node_id);
-    let quorum = Quorum::start(quorum_config, Arc::clone(disk), transport).await.context("cannot start the controller")?;
+    let quorum = Quorum::start(quorum_config, Arc::clone(disk), transport)
+        .await
+        .context("cannot start the controller")?;
     let (handle, inbox) = ControllerHandle::new();
     let liveness = Arc::new(Liveness::new(config.node_id, handle.clone(), quorum.image()));
     let (activated_sender, activated) = mpsc::unbounded_channel();
@@ -329,7 +360,14 @@ async fn start_controller(
     tasks.spawn(ControllerTask::new(quorum.clone(), inbox, settings, activated_sender).run(stop.clone()));
     tasks.spawn(Arc::clone(&liveness).on_activation(activated, stop.clone()));
     tasks.spawn(follow_leader(quorum.clone(), leader, stop.clone()));
-    let service = ControllerService::new(cluster_id, config.node_id, quorum.clone(), handle, liveness);
+    let service = ControllerService::new(
+        cluster_id,
+        config.node_id,
+        config.voters.clone(),
+        quorum.clone(),
+        handle,
+        liveness,
+    );
     tasks.spawn(listener::accept(
         socket,
         "CONTROLLER".into(),
@@ -379,7 +417,9 @@ fn open_log_dir(config: &Config, disk: &Arc<dyn Disk>) -> Result<LogDir> {
             made_up()
         ),
     };
-    Ok(LogDir::open(Arc::clone(disk), &config.log_dir, cluster_id.as_deref(), config.node_id, &mut || Uuid::new_v4())?)
+    Ok(LogDir::open(Arc::clone(disk), &config.log_dir, cluster_id.as_deref(), config.node_id, &mut || {
+        Uuid::new_v4()
+    })?)
 }
 
 /// Kafka's text form of an id.
@@ -400,13 +440,19 @@ fn group_config(config: &Config) -> klamm_coordinator::GroupConfig {
     let p = broker_properties(config, &none);
     let defaults = klamm_coordinator::GroupConfig::default();
     klamm_coordinator::GroupConfig {
-        min_session_timeout_ms: p.parsed("group.min.session.timeout.ms").unwrap_or(defaults.min_session_timeout_ms),
-        max_session_timeout_ms: p.parsed("group.max.session.timeout.ms").unwrap_or(defaults.max_session_timeout_ms),
+        min_session_timeout_ms: p
+            .parsed("group.min.session.timeout.ms")
+            .unwrap_or(defaults.min_session_timeout_ms),
+        max_session_timeout_ms: p
+            .parsed("group.max.session.timeout.ms")
+            .unwrap_or(defaults.max_session_timeout_ms),
         initial_rebalance_delay_ms: p
             .parsed("group.initial.rebalance.delay.ms")
             .unwrap_or(defaults.initial_rebalance_delay_ms),
         max_size: p.parsed("group.max.size").unwrap_or(defaults.max_size),
-        offset_metadata_max_bytes: p.parsed("offset.metadata.max.bytes").unwrap_or(defaults.offset_metadata_max_bytes),
+        offset_metadata_max_bytes: p
+            .parsed("offset.metadata.max.bytes")
+            .unwrap_or(defaults.offset_metadata_max_bytes),
         offsets_retention_ms: p
             .parsed::<i64>("offsets.retention.minutes")
             .map_or(defaults.offsets_retention_ms, |m| m.saturating_mul(60_000)),
@@ -433,9 +479,12 @@ fn write_status(node: &Node, bound: &[(Endpoint, StdListener)], http: Option<Str
         .advertised
         .iter()
         .zip(bound)
-        .map(|(advertised, _)| (advertised.name.clone(), json!(format!("{}:{}", advertised.host, advertised.port))))
+        .map(|(advertised, _)| {
+            (advertised.name.clone(), json!(format!("{}:{}", advertised.host, advertised.port)))
+        })
         .collect();
-    let status = json!({ "pid": std::process::id(), "node_id": node.config.node_id, "kafka": kafka, "http": http });
+    let status =
+        json!({ "pid": std::process::id(), "node_id": node.config.node_id, "kafka": kafka, "http": http });
     replace_file(&node.config.log_dir, "klamm-broker.json", &format!("{status}\n"))
 }
 

@@ -45,7 +45,8 @@ impl ProducerIds {
         let version = AllocateProducerIdsRequest::MAX;
         match channel.call(version, &request, |r| r.error_code, TIMEOUT).await {
             Ok(r) if r.error_code == 0 && r.producer_id_len > 0 => {
-                *block = r.producer_id_start..r.producer_id_start.saturating_add(i64::from(r.producer_id_len));
+                *block =
+                    r.producer_id_start..r.producer_id_start.saturating_add(i64::from(r.producer_id_len));
                 block.next().ok_or(ErrorCode::UnknownServerError)
             }
             Ok(r) => {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use klamm_metadata::Image;
-use klamm_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use klamm_wire::messages::create_topics_request::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 use klamm_wire::{ErrorCode, Message, Str};
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
@@ -83,15 +85,22 @@ impl TopicCreator {
     }
 
     fn topic(&self, name: &Str) -> CreatableTopic {
-        let mut topic =
-            CreatableTopic { name: name.clone(), num_partitions: -1, replication_factor: -1, ..CreatableTopic::default() };
+        let mut topic = CreatableTopic {
+            name: name.clone(),
+            num_partitions: -1,
+            replication_factor: -1,
+            ..CreatableTopic::default()
+        };
         if **name == *OFFSETS_TOPIC {
             let shape = &self.offsets_topic;
             topic.num_partitions = shape.partitions;
             topic.replication_factor = shape.replication_factor;
             let segment_bytes = shape.segment_bytes.to_string();
-            let configs =
-                [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", &segment_bytes)];
+            let configs = [
+                ("cleanup.policy", "compact"),
+                ("compression.type", "producer"),
+                ("segment.bytes", &segment_bytes),
+            ];
             topic.configs = configs
                 .into_iter()
                 .map(|(name, value)| CreatableTopicConfig {

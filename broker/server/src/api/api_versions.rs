@@ -1,10 +1,10 @@
 //! ApiVersions (18): what this listener serves. The only request that is answered at an unknown version.
 
 use klamm_wire::ErrorCode;
+use klamm_wire::Message;
 use klamm_wire::catalogue::{self, Listener};
 use klamm_wire::messages::api_versions_request::ApiVersionsRequest;
 use klamm_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
-use klamm_wire::Message;
 use tracing::debug;
 
 use super::{Context, encode};

@@ -20,7 +20,8 @@ struct Wish {
 /// Answers from the image and this broker's properties.
 pub fn describe(node: &Node, _context: &Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let wish = Wish { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|resource| describe_resource(node, resource, &wish)).collect();
+    let results =
+        request.resources.into_iter().map(|resource| describe_resource(node, resource, &wish)).collect();
     DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() }
 }
 
@@ -29,9 +30,15 @@ fn describe_resource(node: &Node, resource: DescribeConfigsResource, wish: &Wish
     match entries(node, &ConfigResource::from_parts(kind, &name)) {
         Ok(entries) => {
             let keys = resource.configuration_keys;
-            let wanted = |e: &ConfigEntry| keys.as_ref().is_none_or(|keys| keys.iter().any(|k| &**k == e.name));
+            let wanted =
+                |e: &ConfigEntry| keys.as_ref().is_none_or(|keys| keys.iter().any(|k| &**k == e.name));
             let configs = entries.into_iter().filter(wanted).map(|e| describe_entry(e, wish)).collect();
-            DescribeConfigsResult { resource_type: kind, resource_name: name, configs, ..DescribeConfigsResult::default() }
+            DescribeConfigsResult {
+                resource_type: kind,
+                resource_name: name,
+                configs,
+                ..DescribeConfigsResult::default()
+            }
         }
         Err((error, message)) => DescribeConfigsResult {
             error_code: error.code(),
@@ -67,9 +74,10 @@ fn entries(node: &Node, resource: &ConfigResource) -> Result<Vec<ConfigEntry>, (
             Err((ErrorCode::InvalidRequest, text))
         }
         ConfigResource::ClusterDefault => Ok(cluster_defaults(image.cluster_default_config())),
-        ConfigResource::Other(kind, name) => {
-            Err((ErrorCode::InvalidRequest, format!("resources of type {kind} ({name:?}) have no configuration here")))
-        }
+        ConfigResource::Other(kind, name) => Err((
+            ErrorCode::InvalidRequest,
+            format!("resources of type {kind} ({name:?}) have no configuration here"),
+        )),
     }
 }
 

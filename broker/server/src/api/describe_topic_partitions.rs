@@ -1,5 +1,6 @@
 //! DescribeTopicPartitions (75): topics page by page, with ELR (KIP-966).
 
+use klamm_metadata::controller::validate_topic_name;
 use klamm_metadata::{Image, Partition, Topic};
 use klamm_wire::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use klamm_wire::messages::describe_topic_partitions_response::{
@@ -8,7 +9,7 @@ use klamm_wire::messages::describe_topic_partitions_response::{
 };
 use klamm_wire::{ErrorCode, Str};
 
-use super::metadata::offline;
+use super::metadata::{is_internal, offline};
 use crate::node::Node;
 
 /// `max.request.partition.size.limit`.
@@ -73,7 +74,7 @@ fn describe(
     let described = DescribeTopicPartitionsResponseTopic {
         name: Some(Str::copy_from(&topic.name)),
         topic_id: topic.id,
-        is_internal: klamm_metadata::is_internal_topic(&topic.name),
+        is_internal: is_internal(&topic.name),
         partitions,
         ..DescribeTopicPartitionsResponseTopic::default()
     };
@@ -97,7 +98,7 @@ fn describe_partition(image: &Image, index: i32, p: &Partition) -> DescribeTopic
 }
 
 fn unknown(name: Str) -> DescribeTopicPartitionsResponseTopic {
-    let invalid = !klamm_metadata::is_valid_topic_name(&name);
+    let invalid = !validate_topic_name(&name).is_ok();
     let error = if invalid { ErrorCode::InvalidTopicException } else { ErrorCode::UnknownTopicOrPartition };
     DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),

@@ -16,7 +16,11 @@ use crate::node::Node;
 const GROUP: i8 = 0;
 
 /// Creates `__consumer_offsets` on the first request of a cluster and waits for its leaders.
-pub async fn handle(node: Arc<Node>, context: Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub async fn handle(
+    node: Arc<Node>,
+    context: Context,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
     let batched = context.version() >= 4;
     let keys = if batched { request.coordinator_keys } else { vec![request.key] };
     if request.key_type == GROUP && node.image().topic(OFFSETS_TOPIC).is_none() {
@@ -58,7 +62,11 @@ fn locate(image: &Image, listener: &str, key: Str, key_type: i8) -> Coordinator 
             port: i32::from(endpoint.port),
             ..Coordinator::default()
         },
-        None => failed(key, ErrorCode::CoordinatorNotAvailable, "the group's partition of __consumer_offsets has no leader"),
+        None => failed(
+            key,
+            ErrorCode::CoordinatorNotAvailable,
+            "the group's partition of __consumer_offsets has no leader",
+        ),
     }
 }
 

@@ -20,8 +20,13 @@ pub fn handle(node: Arc<Node>, context: Context, frame: Bytes) -> Handled {
         let host = Bytes::from(context.peer.address.ip().to_string());
         match node.forwarder.forward(frame, host, TIMEOUT).await {
             Ok(answer) => match answer.response {
-                Some(response) if answer.error_code == ErrorCode::None.code() => Outcome::Respond(framed(response)),
-                _ => Outcome::Close(format!("the controller refused: {}", ErrorCode::from_code(answer.error_code))),
+                Some(response) if answer.error_code == ErrorCode::None.code() => {
+                    Outcome::Respond(framed(response))
+                }
+                _ => Outcome::Close(format!(
+                    "the controller refused: {}",
+                    ErrorCode::from_code(answer.error_code)
+                )),
             },
             Err(error) => Outcome::Close(error.to_string()),
         }

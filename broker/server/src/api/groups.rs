@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use klamm_coordinator::{
-    GroupReply, GroupRequest, RequestContext, delete_groups_response, describe_groups_response, list_groups_response,
-    offset_fetch_response, split_offset_fetch,
+    GroupReply, GroupRequest, RequestContext, delete_groups_response, describe_groups_response,
+    list_groups_response, offset_fetch_response, split_offset_fetch,
 };
 use klamm_metadata::Image;
 use klamm_wire::messages::delete_groups_request::DeleteGroupsRequest;
@@ -56,41 +56,59 @@ pub fn dispatch(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
         SyncGroupRequest::API_KEY => single!(node, context, body, SyncGroupRequest, Sync),
         HeartbeatRequest::API_KEY => single!(node, context, body, HeartbeatRequest, Heartbeat),
         LeaveGroupRequest::API_KEY => single!(node, context, body, LeaveGroupRequest, Leave),
-        OffsetCommitRequest::API_KEY => later(context, body, move |context, request| commit(shared, context, request)),
-        OffsetFetchRequest::API_KEY => later(context, body, move |context, request: OffsetFetchRequest| async move {
-            let version = context.version();
-            let groups = split_offset_fetch(version, request);
-            let answers = groups.into_iter().map(|group| fetch_group(&shared, &context, group));
-            offset_fetch_response(version, join_all(answers).await)
-        }),
-        DescribeGroupsRequest::API_KEY => later(context, body, move |context, request: DescribeGroupsRequest| async move {
-            let answers = request.groups.into_iter().map(|group| ask(&shared, &context, GroupRequest::Describe(group)));
-            let described = join_all(answers).await.into_iter().filter_map(|reply| match reply {
-                GroupReply::Describe(group) => Some(group),
-                _ => None,
-            });
-            describe_groups_response(described.collect())
-        }),
-        DeleteGroupsRequest::API_KEY => later(context, body, move |context, request: DeleteGroupsRequest| async move {
-            let names = request.groups_names.into_iter();
-            let answers = names.map(|group| ask(&shared, &context, GroupRequest::DeleteGroup(group)));
-            let deleted = join_all(answers).await.into_iter().filter_map(|reply| match reply {
-                GroupReply::DeleteGroup(result) => Some(result),
-                _ => None,
-            });
-            delete_groups_response(deleted.collect())
-        }),
-        ListGroupsRequest::API_KEY => later(context, body, move |context, request: ListGroupsRequest| async move {
-            let (connection, asked) = (context.peer.connection, asker(&context));
-            let answers = shared.groups.led().into_iter().map(|partition| {
-                shared.groups.ask_shard(partition, connection, asked.clone(), GroupRequest::List(request.clone()))
-            });
-            let listed = join_all(answers).await.into_iter().filter_map(|reply| match reply {
-                GroupReply::List(groups) => Some(groups),
-                _ => None,
-            });
-            list_groups_response(listed.collect())
-        }),
+        OffsetCommitRequest::API_KEY => {
+            later(context, body, move |context, request| commit(shared, context, request))
+        }
+        OffsetFetchRequest::API_KEY => {
+            later(context, body, move |context, request: OffsetFetchRequest| async move {
+                let version = context.version();
+                let groups = split_offset_fetch(version, request);
+                let answers = groups.into_iter().map(|group| fetch_group(&shared, &context, group));
+                offset_fetch_response(version, join_all(answers).await)
+            })
+        }
+        DescribeGroupsRequest::API_KEY => {
+            later(context, body, move |context, request: DescribeGroupsRequest| async move {
+                let answers = request
+                    .groups
+                    .into_iter()
+                    .map(|group| ask(&shared, &context, GroupRequest::Describe(group)));
+                let described = join_all(answers).await.into_iter().filter_map(|reply| match reply {
+                    GroupReply::Describe(group) => Some(group),
+                    _ => None,
+                });
+                describe_groups_response(described.collect())
+            })
+        }
+        DeleteGroupsRequest::API_KEY => {
+            later(context, body, move |context, request: DeleteGroupsRequest| async move {
+                let names = request.groups_names.into_iter();
+                let answers = names.map(|group| ask(&shared, &context, GroupRequest::DeleteGroup(group)));
+                let deleted = join_all(answers).await.into_iter().filter_map(|reply| match reply {
+                    GroupReply::DeleteGroup(result) => Some(result),
+                    _ => None,
+                });
+                delete_groups_response(deleted.collect())
+            })
+        }
+        ListGroupsRequest::API_KEY => {
+            later(context, body, move |context, request: ListGroupsRequest| async move {
+                let (connection, asked) = (context.peer.connection, asker(&context));
+                let answers = shared.groups.led().into_iter().map(|partition| {
+                    shared.groups.ask_shard(
+                        partition,
+                        connection,
+                        asked.clone(),
+                        GroupRequest::List(request.clone()),
+                    )
+                });
+                let listed = join_all(answers).await.into_iter().filter_map(|reply| match reply {
+                    GroupReply::List(groups) => Some(groups),
+                    _ => None,
+                });
+                list_groups_response(listed.collect())
+            })
+        }
         OffsetDeleteRequest::API_KEY => {
             later(context, body, move |context, request| delete_offsets(shared, context, request))
         }
@@ -117,7 +135,8 @@ async fn commit(node: Arc<Node>, context: Context, mut request: OffsetCommitRequ
     let by_id = context.version() >= 10;
     let mut refused = Vec::new();
     let topics = std::mem::take(&mut request.topics);
-    request.topics = topics.into_iter().filter_map(|topic| check_commit(&image, topic, by_id, &mut refused)).collect();
+    request.topics =
+        topics.into_iter().filter_map(|topic| check_commit(&image, topic, by_id, &mut refused)).collect();
     if request.topics.is_empty() && !refused.is_empty() {
         return OffsetCommitResponse { topics: refused, ..OffsetCommitResponse::default() };
     }
@@ -206,11 +225,19 @@ fn unknown_topic(topic_id: Uuid, partitions: &[i32]) -> OffsetFetchResponseTopic
         error_code: ErrorCode::UnknownTopicId.code(),
         ..OffsetFetchResponsePartitions::default()
     });
-    OffsetFetchResponseTopics { topic_id, partitions: partitions.collect(), ..OffsetFetchResponseTopics::default() }
+    OffsetFetchResponseTopics {
+        topic_id,
+        partitions: partitions.collect(),
+        ..OffsetFetchResponseTopics::default()
+    }
 }
 
 /// OffsetDelete: topics that do not exist are refused here.
-async fn delete_offsets(node: Arc<Node>, context: Context, mut request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+async fn delete_offsets(
+    node: Arc<Node>,
+    context: Context,
+    mut request: OffsetDeleteRequest,
+) -> OffsetDeleteResponse {
     let image = node.image();
     let (known, unknown): (Vec<_>, Vec<_>) =
         std::mem::take(&mut request.topics).into_iter().partition(|t| image.topic(&t.name).is_some());
@@ -232,5 +259,9 @@ fn unknown_deletion(topic: &OffsetDeleteRequestTopic) -> OffsetDeleteResponseTop
         error_code: ErrorCode::UnknownTopicOrPartition.code(),
         ..OffsetDeleteResponsePartition::default()
     });
-    OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: partitions.collect(), ..Default::default() }
+    OffsetDeleteResponseTopic {
+        name: topic.name.clone(),
+        partitions: partitions.collect(),
+        ..Default::default()
+    }
 }

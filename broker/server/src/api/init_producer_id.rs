@@ -21,7 +21,9 @@ pub async fn handle(node: Arc<Node>, request: InitProducerIdRequest) -> InitProd
         };
     }
     match node.producer_ids.next().await {
-        Ok(producer_id) => InitProducerIdResponse { producer_id, producer_epoch: 0, ..InitProducerIdResponse::default() },
+        Ok(producer_id) => {
+            InitProducerIdResponse { producer_id, producer_epoch: 0, ..InitProducerIdResponse::default() }
+        }
         Err(error) => failed(error),
     }
 }

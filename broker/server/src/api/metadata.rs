@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use klamm_metadata::controller::validate_topic_name;
 use klamm_metadata::{Image, Topic};
 use klamm_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use klamm_wire::messages::metadata_response::{
@@ -11,6 +12,7 @@ use klamm_wire::{ErrorCode, Str};
 use uuid::Uuid;
 
 use super::Context;
+use crate::group::OFFSETS_TOPIC;
 use crate::node::Node;
 
 /// Answers from the image.
@@ -78,9 +80,11 @@ impl Wanted {
         let (name, topic_id, error) = match self {
             Self::Name(name) => {
                 let reason = refused.iter().find(|(n, _)| *n == name).map(|(_, e)| *e);
-                let pending = if creating { ErrorCode::LeaderNotAvailable } else { ErrorCode::UnknownTopicOrPartition };
-                let invalid = !klamm_metadata::is_valid_topic_name(&name);
-                let error = if invalid { ErrorCode::InvalidTopicException } else { reason.unwrap_or(pending) };
+                let pending =
+                    if creating { ErrorCode::LeaderNotAvailable } else { ErrorCode::UnknownTopicOrPartition };
+                let invalid = !validate_topic_name(&name).is_ok();
+                let error =
+                    if invalid { ErrorCode::InvalidTopicException } else { reason.unwrap_or(pending) };
                 (Some(name), Uuid::nil(), error)
             }
             Self::Id(id) => (None, id, ErrorCode::UnknownTopicId),
@@ -91,7 +95,8 @@ impl Wanted {
 
 fn describe(image: &Image, listener: &str, topic: &Topic) -> MetadataResponseTopic {
     let partitions = topic.partitions.iter().map(|(index, p)| {
-        let reachable = p.leader >= 0 && image.broker(p.leader).is_some_and(|b| b.listener(listener).is_some());
+        let reachable =
+            p.leader >= 0 && image.broker(p.leader).is_some_and(|b| b.listener(listener).is_some());
         MetadataResponsePartition {
             error_code: if reachable { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }.code(),
             partition_index: *index,
@@ -106,7 +111,7 @@ fn describe(image: &Image, listener: &str, topic: &Topic) -> MetadataResponseTop
     MetadataResponseTopic {
         name: Some(Str::copy_from(&topic.name)),
         topic_id: topic.id,
-        is_internal: klamm_metadata::is_internal_topic(&topic.name),
+        is_internal: is_internal(&topic.name),
         partitions: partitions.collect(),
         ..MetadataResponseTopic::default()
     }
@@ -135,4 +140,9 @@ fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
 /// Clients send admin requests to the "controller"; any broker forwards them.
 fn any_broker(image: &Image) -> i32 {
     image.brokers().find(|b| !b.fenced).map_or(-1, |b| b.id)
+}
+
+/// Whether clients should leave the topic alone.
+pub fn is_internal(topic: &str) -> bool {
+    matches!(topic, OFFSETS_TOPIC | "__transaction_state")
 }

@@ -2,7 +2,6 @@
 
 pub mod api_versions;
 mod configs;
-mod create_topics;
 mod delete_records;
 mod describe_cluster;
 mod describe_log_dirs;
@@ -12,6 +11,7 @@ mod find_coordinator;
 mod forwarded;
 mod groups;
 mod init_producer_id;
+mod leader_hint;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
@@ -20,7 +20,6 @@ pub mod sessions;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use klamm_wire::catalogue::{self, Api, Listener};
@@ -37,8 +36,6 @@ pub struct Context {
     pub header: RequestHeader,
     /// Who sent it.
     pub peer: Peer,
-    /// When it was read.
-    pub received: Instant,
 }
 
 impl Context {
@@ -88,7 +85,11 @@ impl Service for BrokerService {
 }
 
 /// Reads the header and checks that the API is served at that version on this listener.
-pub fn open(frame: Bytes, peer: &Peer, listener: Listener) -> Result<(Context, &'static Api, Bytes), Handled> {
+pub fn open(
+    frame: Bytes,
+    peer: &Peer,
+    listener: Listener,
+) -> Result<(Context, &'static Api, Bytes), Handled> {
     let mut decoder = Decoder::new(frame);
     let header = klamm_wire::decode_request_header(&mut decoder)
         .map_err(|e| Handled::Close(format!("malformed request header: {e}")))?;
@@ -96,14 +97,18 @@ pub fn open(frame: Bytes, peer: &Peer, listener: Listener) -> Result<(Context, &
     let Some(api) = api else {
         return Err(Handled::Close(format!("unsupported api key {}{}", header.api_key, sender(&header))));
     };
-    let context = Context { header, peer: peer.clone(), received: Instant::now() };
+    let context = Context { header, peer: peer.clone() };
     let version = context.version();
     if version < api.min || version > api.max {
         if api.key == api_versions::KEY {
             return Err(api_versions::unsupported_version(&context, listener));
         }
         let (min, max) = (api.min, api.max);
-        let reason = format!("unsupported version {version} of {}: {min} to {max} are served{}", api.name, sender(&context.header));
+        let reason = format!(
+            "unsupported version {version} of {}: {min} to {max} are served{}",
+            api.name,
+            sender(&context.header)
+        );
         return Err(Handled::Close(reason));
     }
     Ok((context, api, decoder.into_remaining()))
@@ -199,7 +204,11 @@ pub fn encode<M: Message>(context: &Context, response: &M) -> Result<Response, S
 }
 
 /// Encodes a response whose records refer to `files`.
-pub fn encode_with_files<M: Message>(context: &Context, response: &M, files: Vec<FileRange>) -> Result<Response, String> {
+pub fn encode_with_files<M: Message>(
+    context: &Context,
+    response: &M,
+    files: Vec<FileRange>,
+) -> Result<Response, String> {
     let header = &context.header;
     klamm_wire::encode_response_frame(header.api_key, header.api_version, header.correlation_id, response)
         .map(|segments| Response { segments, files })

@@ -40,8 +40,6 @@ pub struct Wanted {
     pub current_leader_epoch: i32,
     /// Epoch of the last record a follower has; -1 when it does not say.
     pub last_fetched_epoch: i32,
-    /// A follower's own log start offset.
-    pub log_start_offset: i64,
     /// Most bytes for this partition.
     pub max_bytes: i32,
     /// High watermark last told within the session; `i64::MIN` before.
@@ -83,7 +81,13 @@ impl Sessions {
     ///
     /// # Errors
     /// `FETCH_SESSION_ID_NOT_FOUND` or `INVALID_FETCH_SESSION_EPOCH`; the client then starts afresh.
-    pub fn plan(&self, request: FetchRequest, version: i16, is_follower: bool, now_ms: i64) -> Result<Plan, ErrorCode> {
+    pub fn plan(
+        &self,
+        request: FetchRequest,
+        version: i16,
+        is_follower: bool,
+        now_ms: i64,
+    ) -> Result<Plan, ErrorCode> {
         let (id, epoch) = (request.session_id, request.session_epoch);
         if version < 7 || epoch == FINAL_EPOCH || epoch == INITIAL_EPOCH {
             if id != 0 {
@@ -107,7 +111,8 @@ impl Sessions {
         if slots.len() >= SLOTS && !evict(&mut slots, wanted.len(), is_follower, now_ms) {
             return None;
         }
-        let id = std::iter::repeat_with(|| rand::random_range(1..i32::MAX)).find(|id| !slots.contains_key(id))?;
+        let id =
+            std::iter::repeat_with(|| rand::random_range(1..i32::MAX)).find(|id| !slots.contains_key(id))?;
         let mut session = Session {
             id,
             epoch: 1,
@@ -159,7 +164,12 @@ impl Session {
         }
     }
 
-    fn update(&mut self, request: &FetchRequest, version: i16, now_ms: i64) -> Result<Vec<Wanted>, ErrorCode> {
+    fn update(
+        &mut self,
+        request: &FetchRequest,
+        version: i16,
+        now_ms: i64,
+    ) -> Result<Vec<Wanted>, ErrorCode> {
         if request.session_epoch != self.epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
@@ -211,7 +221,6 @@ fn wanted(request: &FetchRequest, version: i16) -> Vec<Wanted> {
             fetch_offset: p.fetch_offset,
             current_leader_epoch: p.current_leader_epoch,
             last_fetched_epoch: p.last_fetched_epoch,
-            log_start_offset: p.log_start_offset,
             max_bytes: p.partition_max_bytes,
             told_high_watermark: i64::MIN,
             told_log_start: i64::MIN,
@@ -225,16 +234,32 @@ mod tests {
     use super::*;
     use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 
-    fn request(session_id: i32, session_epoch: i32, partitions: &[(i32, i64)], forgotten: &[i32]) -> FetchRequest {
+    fn request(
+        session_id: i32,
+        session_epoch: i32,
+        partitions: &[(i32, i64)],
+        forgotten: &[i32],
+    ) -> FetchRequest {
         let id = Uuid::from_u128(7);
         let fetched = partitions.iter().map(|(partition, offset)| FetchPartition {
             partition: *partition,
             fetch_offset: *offset,
             ..FetchPartition::default()
         });
-        let topics = vec![FetchTopic { topic_id: id, partitions: fetched.collect(), ..FetchTopic::default() }];
-        let forgotten = vec![ForgottenTopic { topic_id: id, partitions: forgotten.to_vec(), ..ForgottenTopic::default() }];
-        FetchRequest { session_id, session_epoch, topics, forgotten_topics_data: forgotten, ..FetchRequest::default() }
+        let topics =
+            vec![FetchTopic { topic_id: id, partitions: fetched.collect(), ..FetchTopic::default() }];
+        let forgotten = vec![ForgottenTopic {
+            topic_id: id,
+            partitions: forgotten.to_vec(),
+            ..ForgottenTopic::default()
+        }];
+        FetchRequest {
+            session_id,
+            session_epoch,
+            topics,
+            forgotten_topics_data: forgotten,
+            ..FetchRequest::default()
+        }
     }
 
     fn offsets(plan: &Plan) -> Vec<(i32, i64)> {

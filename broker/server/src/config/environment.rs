@@ -53,7 +53,11 @@ where
 
 /// `LOG_RETENTION_MS` → `log.retention.ms`, `A__B` → `a_b`, `A___B` → `a-b`.
 fn property_name(rest: &str) -> String {
-    rest.to_ascii_lowercase().replace("___", "-").replace("__", "\u{0}").replace('_', ".").replace('\u{0}', "_")
+    rest.to_ascii_lowercase()
+        .replace("___", "-")
+        .replace("__", "\u{0}")
+        .replace('_', ".")
+        .replace('\u{0}', "_")
 }
 
 fn is_service_link(name: &str, value: &str) -> bool {
@@ -73,7 +77,12 @@ mod tests {
 
     #[test]
     fn underscores_follow_the_image_convention() {
-        let p = from(&[("KAFKA_LOG_RETENTION_MS", "5"), ("KAFKA_A__B", "6"), ("KAFKA_A___B_C", "7"), ("PATH", "x")]);
+        let p = from(&[
+            ("KAFKA_LOG_RETENTION_MS", "5"),
+            ("KAFKA_A__B", "6"),
+            ("KAFKA_A___B_C", "7"),
+            ("PATH", "x"),
+        ]);
         assert_eq!(p["log.retention.ms"], "5");
         assert_eq!(p["a_b"], "6");
         assert_eq!(p["a-b.c"], "7");
@@ -96,7 +105,10 @@ mod tests {
     #[test]
     fn aliases_of_node_id_and_cluster_id() {
         let p = from(&[("KAFKA_BROKER_ID", "3"), ("CLUSTER_ID", "abc"), ("KAFKA_CFG_NUM_PARTITIONS", "2")]);
-        assert_eq!((p["node.id"].as_str(), p["cluster.id"].as_str(), p["num.partitions"].as_str()), ("3", "abc", "2"));
+        assert_eq!(
+            (p["node.id"].as_str(), p["cluster.id"].as_str(), p["num.partitions"].as_str()),
+            ("3", "abc", "2")
+        );
         assert_eq!(from(&[("KAFKA_BROKER_ID", "3"), ("KAFKA_NODE_ID", "4")])["node.id"], "4");
     }
 }

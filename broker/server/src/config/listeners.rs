@@ -30,7 +30,11 @@ pub fn parse_list(key: &str, value: &str) -> Result<Vec<Endpoint>, ConfigError> 
             ConfigError::invalid(key, item, "expected NAME://host:port, for example PLAINTEXT://0.0.0.0:9092")
         })?;
         if out.iter().any(|e| e.name == endpoint.name) {
-            return Err(ConfigError::invalid(key, value, format!("listener {} is given twice", endpoint.name)));
+            return Err(ConfigError::invalid(
+                key,
+                value,
+                format!("listener {} is given twice", endpoint.name),
+            ));
         }
         out.push(endpoint);
     }
@@ -50,12 +54,14 @@ fn parse_one(item: &str) -> Option<Endpoint> {
 /// Security protocol of every listener, from `listener.security.protocol.map` with Kafka's defaults.
 pub fn protocol_map(value: Option<&str>) -> Result<BTreeMap<String, String>, ConfigError> {
     let key = "listener.security.protocol.map";
-    let mut map: BTreeMap<String, String> =
-        ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"].iter().map(|p| ((*p).to_owned(), (*p).to_owned())).collect();
+    let mut map: BTreeMap<String, String> = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+        .iter()
+        .map(|p| ((*p).to_owned(), (*p).to_owned()))
+        .collect();
     for item in value.unwrap_or_default().split(',').map(str::trim).filter(|s| !s.is_empty()) {
-        let (name, protocol) = item
-            .split_once(':')
-            .ok_or_else(|| ConfigError::invalid(key, item, "expected LISTENER:PROTOCOL, for example INTERNAL:PLAINTEXT"))?;
+        let (name, protocol) = item.split_once(':').ok_or_else(|| {
+            ConfigError::invalid(key, item, "expected LISTENER:PROTOCOL, for example INTERNAL:PLAINTEXT")
+        })?;
         map.insert(name.trim().to_ascii_uppercase(), protocol.trim().to_ascii_uppercase());
     }
     Ok(map)
@@ -79,9 +85,15 @@ pub fn parse_voters(value: &str) -> Result<Vec<Voter>, ConfigError> {
     for item in value.split(',').map(str::trim).filter(|s| !s.is_empty()) {
         let voter = item.split_once('@').and_then(|(id, address)| {
             let (host, port) = address.rsplit_once(':')?;
-            Some(Voter { id: id.parse().ok().filter(|id| *id >= 0)?, host: host.to_owned(), port: port.parse().ok()? })
+            Some(Voter {
+                id: id.parse().ok().filter(|id| *id >= 0)?,
+                host: host.to_owned(),
+                port: port.parse().ok()?,
+            })
         });
-        let voter = voter.ok_or_else(|| ConfigError::invalid(key, item, "expected id@host:port, for example 1@localhost:9093"))?;
+        let voter = voter.ok_or_else(|| {
+            ConfigError::invalid(key, item, "expected id@host:port, for example 1@localhost:9093")
+        })?;
         if out.iter().any(|v| v.id == voter.id) {
             return Err(ConfigError::invalid(key, value, format!("node id {} is given twice", voter.id)));
         }

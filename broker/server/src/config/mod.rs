@@ -92,7 +92,8 @@ impl Config {
     pub fn from_properties(properties: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let p = Properties(&properties);
         let (is_broker, is_controller) = roles(&p)?;
-        let node_id: i32 = p.required("node.id", "give every node of a cluster its own number, for example node.id=1")?;
+        let node_id: i32 =
+            p.required("node.id", "give every node of a cluster its own number, for example node.id=1")?;
         if node_id < 0 {
             return Err(ConfigError::invalid("node.id", &node_id.to_string(), "must be 0 or greater"));
         }
@@ -105,11 +106,19 @@ impl Config {
         }
         if is_controller && !voters.iter().any(|v| v.id == node_id) {
             let value = p.text("controller.quorum.voters").unwrap_or_default();
-            return Err(ConfigError::invalid("controller.quorum.voters", value, format!("node {node_id} is a controller but is not listed")));
+            return Err(ConfigError::invalid(
+                "controller.quorum.voters",
+                value,
+                format!("node {node_id} is a controller but is not listed"),
+            ));
         }
         if !is_controller && voters.iter().any(|v| v.id == node_id) {
             let value = p.text("controller.quorum.voters").unwrap_or_default();
-            return Err(ConfigError::invalid("controller.quorum.voters", value, format!("node {node_id} is listed but process.roles has no controller")));
+            return Err(ConfigError::invalid(
+                "controller.quorum.voters",
+                value,
+                format!("node {node_id} is listed but process.roles has no controller"),
+            ));
         }
         let names = listener_names(&p, is_controller)?;
         let (broker_listeners, controller_listener) = split_listeners(&p, is_broker, is_controller, &names)?;
@@ -163,7 +172,9 @@ impl<'a> Properties<'a> {
 
     fn required<T: FromStr>(&self, key: &'static str, reason: &str) -> Result<T, ConfigError> {
         let value = self.text(key).ok_or_else(|| ConfigError::Missing { key, reason: reason.to_owned() })?;
-        value.parse().map_err(|_| ConfigError::invalid(key, value, format!("not a valid {}", type_name::<T>())))
+        value
+            .parse()
+            .map_err(|_| ConfigError::invalid(key, value, format!("not a valid {}", type_name::<T>())))
     }
 
     fn millis(&self, key: &str, default: u64) -> Result<Duration, ConfigError> {
@@ -188,7 +199,9 @@ fn roles(p: &Properties<'_>) -> Result<(bool, bool), ConfigError> {
         match role {
             "broker" => broker = true,
             "controller" => controller = true,
-            other => return Err(ConfigError::invalid("process.roles", other, "roles are broker and controller")),
+            other => {
+                return Err(ConfigError::invalid("process.roles", other, "roles are broker and controller"));
+            }
         }
     }
     Ok((broker, controller))
@@ -245,7 +258,8 @@ fn split_listeners(
         Some(text) => listeners::parse_list("listeners", text)?,
         None => default_listeners(p, is_broker)?,
     };
-    let (controller, broker): (Vec<_>, Vec<_>) = all.into_iter().partition(|e| controller_names.contains(&e.name));
+    let (controller, broker): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|e| controller_names.contains(&e.name));
     let controller = controller.into_iter().next();
     if is_controller && controller.is_none() {
         return Err(ConfigError::Missing {
@@ -275,7 +289,8 @@ fn default_listeners(p: &Properties<'_>, is_broker: bool) -> Result<Vec<Endpoint
 }
 
 fn advertised(p: &Properties<'_>, bound: &[Endpoint]) -> Result<Vec<Endpoint>, ConfigError> {
-    let given = listeners::parse_list("advertised.listeners", p.text("advertised.listeners").unwrap_or_default())?;
+    let given =
+        listeners::parse_list("advertised.listeners", p.text("advertised.listeners").unwrap_or_default())?;
     for endpoint in &given {
         if matches!(endpoint.host.as_str(), "0.0.0.0" | "" | "::") {
             return Err(ConfigError::invalid(
@@ -285,7 +300,11 @@ fn advertised(p: &Properties<'_>, bound: &[Endpoint]) -> Result<Vec<Endpoint>, C
             ));
         }
         if !bound.is_empty() && !bound.iter().any(|b| b.name == endpoint.name) {
-            return Err(ConfigError::invalid("advertised.listeners", &endpoint.to_string(), "no listener of that name in listeners"));
+            return Err(ConfigError::invalid(
+                "advertised.listeners",
+                &endpoint.to_string(),
+                "no listener of that name in listeners",
+            ));
         }
     }
     Ok(given)
@@ -302,7 +321,9 @@ fn inter_broker(p: &Properties<'_>, bound: &[Endpoint], is_broker: bool) -> Resu
         Some(name) => Err(ConfigError::invalid(key, &name, "no listener of that name in listeners")),
         None => {
             let preferred = bound.iter().find(|e| e.name == "PLAINTEXT").or_else(|| bound.first());
-            preferred.map(|e| e.name.clone()).ok_or_else(|| ConfigError::Missing { key, reason: "no listener".to_owned() })
+            preferred
+                .map(|e| e.name.clone())
+                .ok_or_else(|| ConfigError::Missing { key, reason: "no listener".to_owned() })
         }
     }
 }
@@ -315,7 +336,11 @@ fn log_dir(p: &Properties<'_>) -> Result<PathBuf, ConfigError> {
     let mut dirs = text.split(',').map(str::trim).filter(|d| !d.is_empty());
     let first = dirs.next().ok_or_else(|| ConfigError::invalid(key, text, "give one directory"))?;
     if dirs.next().is_some() {
-        return Err(ConfigError::invalid(key, text, "one log directory is supported; put a volume manager or more brokers under it"));
+        return Err(ConfigError::invalid(
+            key,
+            text,
+            "one log directory is supported; put a volume manager or more brokers under it",
+        ));
     }
     Ok(PathBuf::from(first))
 }

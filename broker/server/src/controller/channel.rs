@@ -93,7 +93,12 @@ impl Channel {
         }
     }
 
-    async fn attempt<R: Request>(&mut self, version: i16, request: &R, left: Duration) -> Result<R::Response, CallError> {
+    async fn attempt<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+        left: Duration,
+    ) -> Result<R::Response, CallError> {
         let hint = *self.directory.leader.borrow();
         if let (Some(hint), Some((id, _))) = (hint, &self.connection)
             && hint != *id
@@ -102,8 +107,13 @@ impl Channel {
         }
         if self.connection.is_none() {
             let voter = self.pick(hint);
-            let dialled =
-                Connection::connect(&voter.host, voter.port, &self.directory.client_id, DIAL_TIMEOUT.min(left)).await?;
+            let dialled = Connection::connect(
+                &voter.host,
+                voter.port,
+                &self.directory.client_id,
+                DIAL_TIMEOUT.min(left),
+            )
+            .await?;
             self.connection = Some((voter.id, dialled));
         }
         match self.connection.as_mut() {
@@ -119,6 +129,10 @@ impl Channel {
         self.next = self.next.wrapping_add(1);
         let hinted = hint.filter(|_| turn % 2 == 0).and_then(|id| voters.iter().find(|v| v.id == id));
         let index = (turn / if hint.is_some() { 2 } else { 1 }) % voters.len().max(1);
-        hinted.or_else(|| voters.get(index)).cloned().unwrap_or(Voter { id: -1, host: String::new(), port: 0 })
+        hinted.or_else(|| voters.get(index)).cloned().unwrap_or(Voter {
+            id: -1,
+            host: String::new(),
+            port: 0,
+        })
     }
 }

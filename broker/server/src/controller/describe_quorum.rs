@@ -7,41 +7,62 @@ use klamm_wire::messages::describe_quorum_response::{
 };
 use klamm_wire::{ErrorCode, Str};
 
+use crate::config::listeners::Voter;
+
 /// Kafka's name of the metadata log.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Answers from the active controller's view of its followers.
-pub fn describe(status: &QuorumStatus, request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
+pub fn describe(
+    status: &QuorumStatus,
+    voters: &[Voter],
+    request: &DescribeQuorumRequest,
+    now_ms: i64,
+) -> DescribeQuorumResponse {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|p| {
             if *topic.topic_name == *METADATA_TOPIC && p.partition_index == 0 {
-                metadata_partition(status)
+                metadata_partition(status, now_ms)
             } else {
                 unknown(p.partition_index)
             }
         });
-        TopicData { topic_name: topic.topic_name.clone(), partitions: partitions.collect(), ..TopicData::default() }
+        TopicData {
+            topic_name: topic.topic_name.clone(),
+            partitions: partitions.collect(),
+            ..TopicData::default()
+        }
     });
-    DescribeQuorumResponse { topics: topics.collect(), nodes: nodes(status), ..DescribeQuorumResponse::default() }
+    DescribeQuorumResponse {
+        topics: topics.collect(),
+        nodes: voters.iter().map(node).collect(),
+        ..DescribeQuorumResponse::default()
+    }
 }
 
-fn metadata_partition(status: &QuorumStatus) -> PartitionData {
+fn metadata_partition(status: &QuorumStatus, now_ms: i64) -> PartitionData {
     PartitionData {
         leader_id: status.leader.unwrap_or(-1),
         leader_epoch: status.epoch,
         high_watermark: status.high_watermark,
-        current_voters: status.voters.iter().map(replica).collect(),
+        current_voters: status.voters.iter().map(|voter| replica(status, voter, now_ms)).collect(),
         ..PartitionData::default()
     }
 }
 
-fn replica(progress: &ReplicaProgress) -> ReplicaState {
+/// The leader is always in touch with itself.
+fn replica(status: &QuorumStatus, progress: &ReplicaProgress, now_ms: i64) -> ReplicaState {
+    let since = |at: std::time::Instant| now_ms - i64::try_from(at.elapsed().as_millis()).unwrap_or(0);
+    let contact = match progress.last_contact {
+        Some(at) => since(at),
+        None if status.leader == Some(progress.id) => now_ms,
+        None => -1,
+    };
     ReplicaState {
         replica_id: progress.id,
-        replica_directory_id: progress.directory_id,
         log_end_offset: progress.log_end,
-        last_fetch_timestamp: progress.last_ack_ms,
-        last_caught_up_timestamp: progress.last_caught_up_ms,
+        last_fetch_timestamp: contact,
+        last_caught_up_timestamp: contact,
         ..ReplicaState::default()
     }
 }
@@ -55,16 +76,12 @@ fn unknown(partition_index: i32) -> PartitionData {
     }
 }
 
-fn nodes(status: &QuorumStatus) -> Vec<Node> {
-    let node = |p: &ReplicaProgress| Node {
-        node_id: p.id,
-        listeners: vec![Listener {
-            name: Str::from("CONTROLLER"),
-            host: Str::copy_from(&p.host),
-            port: p.port,
-            ..Listener::default()
-        }],
-        ..Node::default()
+fn node(voter: &Voter) -> Node {
+    let listener = Listener {
+        name: Str::from("CONTROLLER"),
+        host: Str::copy_from(&voter.host),
+        port: voter.port,
+        ..Listener::default()
     };
-    status.voters.iter().map(node).collect()
+    Node { node_id: voter.id, listeners: vec![listener], ..Node::default() }
 }

@@ -27,7 +27,12 @@ impl Forwarder {
     ///
     /// # Errors
     /// [`NoController`] when no controller was active in time.
-    pub async fn forward(&self, request: Bytes, client_host: Bytes, timeout: Duration) -> Result<Forwarded, NoController> {
+    pub async fn forward(
+        &self,
+        request: Bytes,
+        client_host: Bytes,
+        timeout: Duration,
+    ) -> Result<Forwarded, NoController> {
         let mut channel = self.idle.lock().pop().unwrap_or_else(|| Channel::new(self.directory.clone()));
         let envelope = EnvelopeRequest {
             request_data: request,
@@ -41,11 +46,6 @@ impl Forwarder {
             idle.push(channel);
         }
         Ok(Forwarded { error_code: response.error_code, response: response.response_data })
-    }
-
-    /// A channel of its own for a caller with its own requests.
-    pub fn channel(&self) -> Channel {
-        Channel::new(self.directory.clone())
     }
 }
 

@@ -50,7 +50,11 @@ impl Liveness {
     }
 
     /// Looks at every live broker whenever this node becomes the active controller.
-    pub async fn on_activation(self: Arc<Self>, mut activated: mpsc::UnboundedReceiver<Arc<Image>>, stop: CancellationToken) {
+    pub async fn on_activation(
+        self: Arc<Self>,
+        mut activated: mpsc::UnboundedReceiver<Arc<Image>>,
+        stop: CancellationToken,
+    ) {
         loop {
             let image = tokio::select! {
                 image = activated.recv() => image,

@@ -100,13 +100,14 @@ impl ControllerTask {
 
     fn sleep(&self) -> Duration {
         let deadline = self.active.as_ref().and_then(|(_, c)| c.next_deadline());
-        let wait = deadline.map_or(MAX_SLEEP, |at| Duration::from_millis(u64::try_from(at - now_ms()).unwrap_or(0)));
+        let wait =
+            deadline.map_or(MAX_SLEEP, |at| Duration::from_millis(u64::try_from(at - now_ms()).unwrap_or(0)));
         wait.clamp(Duration::from_millis(1), MAX_SLEEP)
     }
 
     async fn decide(&mut self, burst: Vec<Submission>) {
         let image = self.image();
-        let Some((_, controller)) = self.active.as_mut() else {
+        let Some((epoch, controller)) = self.active.as_mut() else {
             for submission in burst {
                 // The asker may be gone.
                 drop(submission.reply.send(Err(ErrorCode::NotController)));
@@ -117,30 +118,34 @@ impl ControllerTask {
         let mut records = Vec::new();
         let mut owed: Owed = Vec::with_capacity(burst.len());
         for Submission { command, reply } in burst {
-            let decision = controller.handle(&working, command, now_ms(), image.offset() + 1, &mut rand::random);
+            let decision =
+                controller.handle(&working, command, now_ms(), image.offset() + 1, &mut rand::random);
             working.apply(working.offset(), working.epoch(), &decision.records);
             records.extend(decision.records);
             owed.push((reply, decision.reply));
         }
-        let outcome = self.propose(records).await;
+        let epoch = *epoch;
+        let outcome = self.propose(epoch, records).await;
         settle(owed, outcome);
     }
 
     async fn tick(&mut self) {
         let image = self.image();
-        let Some((_, controller)) = self.active.as_mut() else { return };
+        let Some((epoch, controller)) = self.active.as_mut() else { return };
+        let epoch = *epoch;
         let decisions = controller.tick(&image, now_ms());
         let records: Vec<Record> = decisions.into_iter().flat_map(|d| d.records).collect();
-        if let Err(error) = self.propose(records).await {
+        if let Err(error) = self.propose(epoch, records).await {
             warn!(%error, "a periodic decision was not recorded");
         }
     }
 
-    async fn propose(&self, records: Vec<Record>) -> Result<(), ProposeError> {
+    /// Proposes in the epoch in which it was decided, so that a decision never outlives the role it was made in.
+    async fn propose(&self, epoch: i32, records: Vec<Record>) -> Result<(), ProposeError> {
         if records.is_empty() {
             return Ok(());
         }
-        self.quorum.propose(records).await.map(|_| ())
+        self.quorum.propose_in(epoch, records).await.map(|_| ())
     }
 }
 
@@ -158,4 +163,3 @@ fn settle(owed: Owed, outcome: Result<(), ProposeError>) {
         drop(waiter.send(error.map_or(Ok(reply), Err)));
     }
 }
-

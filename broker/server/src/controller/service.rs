@@ -12,13 +12,15 @@ use klamm_wire::messages as m;
 use klamm_wire::messages::envelope_request::EnvelopeRequest;
 use klamm_wire::messages::envelope_response::EnvelopeResponse;
 use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
-use klamm_wire::messages::metadata_fetch_response::{Batch, MetadataFetchResponse};
+use klamm_wire::messages::metadata_fetch_response::{MetadataBatch, MetadataFetchResponse};
 use klamm_wire::{ErrorCode, Message, Segment, Str};
 
 use super::describe_quorum;
 use super::handle::ControllerHandle;
 use super::liveness::Liveness;
 use crate::api::{self, Context};
+use crate::clock::now_ms;
+use crate::config::listeners::Voter;
 use crate::net::Response;
 use crate::net::connection::{Handled, Outcome, Peer, Service};
 
@@ -31,6 +33,7 @@ pub struct ControllerService {
 struct Inner {
     cluster_id: Str,
     node_id: i32,
+    voters: Vec<Voter>,
     quorum: Quorum,
     controller: ControllerHandle,
     liveness: Arc<Liveness>,
@@ -51,11 +54,12 @@ impl ControllerService {
     pub fn new(
         cluster_id: Str,
         node_id: i32,
+        voters: Vec<Voter>,
         quorum: Quorum,
         controller: ControllerHandle,
         liveness: Arc<Liveness>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { cluster_id, node_id, quorum, controller, liveness }) }
+        Self { inner: Arc::new(Inner { cluster_id, node_id, voters, quorum, controller, liveness }) }
     }
 }
 
@@ -117,8 +121,8 @@ macro_rules! broker_command {
 
 impl Inner {
     fn answer(self: Arc<Self>, context: Context, body: Bytes) -> BoxFuture<'static, Answer> {
-        use m::alter_partition_response::AlterPartitionResponse;
         use m::allocate_producer_ids_response::AllocateProducerIdsResponse;
+        use m::alter_partition_response::AlterPartitionResponse;
         use m::broker_registration_response::BrokerRegistrationResponse;
         use m::raft_append_request::RaftAppendRequest;
         use m::raft_append_response::RaftAppendResponse;
@@ -132,10 +136,16 @@ impl Inner {
         use m::raft_vote_response::RaftVoteResponse;
         Box::pin(async move {
             match context.header.api_key {
-                RaftAppendRequest::API_KEY => raft!(self, context, body, RaftAppendRequest, RaftAppendResponse),
+                RaftAppendRequest::API_KEY => {
+                    raft!(self, context, body, RaftAppendRequest, RaftAppendResponse)
+                }
                 RaftVoteRequest::API_KEY => raft!(self, context, body, RaftVoteRequest, RaftVoteResponse),
-                RaftPreVoteRequest::API_KEY => raft!(self, context, body, RaftPreVoteRequest, RaftPreVoteResponse),
-                RaftSnapshotRequest::API_KEY => raft!(self, context, body, RaftSnapshotRequest, RaftSnapshotResponse),
+                RaftPreVoteRequest::API_KEY => {
+                    raft!(self, context, body, RaftPreVoteRequest, RaftPreVoteResponse)
+                }
+                RaftSnapshotRequest::API_KEY => {
+                    raft!(self, context, body, RaftSnapshotRequest, RaftSnapshotResponse)
+                }
                 RaftTransferLeaderRequest::API_KEY => {
                     raft!(self, context, body, RaftTransferLeaderRequest, RaftTransferLeaderResponse)
                 }
@@ -143,7 +153,9 @@ impl Inner {
                     let request = decode(&context, body)?;
                     encode(&context, &self.metadata_fetch(request).await)
                 }
-                m::broker_heartbeat_request::BrokerHeartbeatRequest::API_KEY => self.heartbeat(context, body).await,
+                m::broker_heartbeat_request::BrokerHeartbeatRequest::API_KEY => {
+                    self.heartbeat(context, body).await
+                }
                 m::broker_registration_request::BrokerRegistrationRequest::API_KEY => {
                     broker_command!(self, context, body, RegisterBroker, BrokerRegistrationResponse)
                 }
@@ -165,22 +177,33 @@ impl Inner {
             m::api_versions_request::ApiVersionsRequest::API_KEY => {
                 encode(&context, &api::api_versions::list(Listener::Controller, ErrorCode::None))
             }
-            m::create_topics_request::CreateTopicsRequest::API_KEY => command!(self, context, body, CreateTopics),
-            m::delete_topics_request::DeleteTopicsRequest::API_KEY => command!(self, context, body, DeleteTopics),
+            m::create_topics_request::CreateTopicsRequest::API_KEY => {
+                command!(self, context, body, CreateTopics)
+            }
+            m::delete_topics_request::DeleteTopicsRequest::API_KEY => {
+                command!(self, context, body, DeleteTopics)
+            }
             m::create_partitions_request::CreatePartitionsRequest::API_KEY => {
                 command!(self, context, body, CreatePartitions)
             }
-            m::alter_configs_request::AlterConfigsRequest::API_KEY => command!(self, context, body, AlterConfigs),
+            m::alter_configs_request::AlterConfigsRequest::API_KEY => {
+                command!(self, context, body, AlterConfigs)
+            }
             m::incremental_alter_configs_request::IncrementalAlterConfigsRequest::API_KEY => {
                 command!(self, context, body, IncrementalAlterConfigs)
             }
-            m::elect_leaders_request::ElectLeadersRequest::API_KEY => command!(self, context, body, ElectLeaders),
+            m::elect_leaders_request::ElectLeadersRequest::API_KEY => {
+                command!(self, context, body, ElectLeaders)
+            }
             m::describe_quorum_request::DescribeQuorumRequest::API_KEY => {
                 let status = self.quorum.status().borrow().clone();
                 if !status.is_active {
                     return Err(Refusal::NotController);
                 }
-                encode(&context, &describe_quorum::describe(&status, &decode(&context, body)?))
+                encode(
+                    &context,
+                    &describe_quorum::describe(&status, &self.voters, &decode(&context, body)?, now_ms()),
+                )
             }
             key => Err(Refusal::Malformed(format!("api key {key} is not served here"))),
         }
@@ -209,7 +232,9 @@ impl Inner {
         let (id, epoch) = (request.broker_id, request.broker_epoch);
         let response = match self.controller.submit(Command::BrokerHeartbeat(request)).await {
             Ok(Reply::BrokerHeartbeat(response)) => response,
-            _ => BrokerHeartbeatResponse { error_code: ErrorCode::NotController.code(), ..Default::default() },
+            _ => {
+                BrokerHeartbeatResponse { error_code: ErrorCode::NotController.code(), ..Default::default() }
+            }
         };
         if response.error_code == ErrorCode::None.code() {
             self.liveness.heard(context.peer.connection, id, epoch);
@@ -220,10 +245,13 @@ impl Inner {
     /// Answers the inner request, in an envelope (58).
     async fn envelope(self: Arc<Self>, context: Context, body: Bytes) -> Answer {
         let request: EnvelopeRequest = decode(&context, body)?;
-        let refused = |error: ErrorCode| EnvelopeResponse { error_code: error.code(), ..EnvelopeResponse::default() };
+        let refused =
+            |error: ErrorCode| EnvelopeResponse { error_code: error.code(), ..EnvelopeResponse::default() };
         let response = match api::open(request.request_data, &context.peer, Listener::Controller) {
             Ok((inner, api, body)) if api.forwarded => match self.administer(inner, body).await {
-                Ok(response) => EnvelopeResponse { response_data: Some(flatten(response)), ..EnvelopeResponse::default() },
+                Ok(response) => {
+                    EnvelopeResponse { response_data: Some(flatten(response)), ..EnvelopeResponse::default() }
+                }
                 Err(Refusal::NotController) => refused(ErrorCode::NotController),
                 Err(Refusal::Malformed(reason)) => {
                     tracing::info!(%reason, "forwarded request refused");
@@ -247,7 +275,7 @@ impl Inner {
         let mut status = self.quorum.status();
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let known_leader = status.borrow().leader;
-        let news = status.wait_for(|s| s.high_watermark >= request.offset || s.leader != known_leader);
+        let news = status.wait_for(|s| s.high_watermark > request.offset || s.leader != known_leader);
         // Nothing new in time is an answer too.
         drop(tokio::time::timeout(wait, news).await);
         let status = self.quorum.status().borrow().clone();
@@ -268,15 +296,15 @@ impl Inner {
             }
             Err(error) => {
                 tracing::debug!(%error, offset = request.offset, "metadata fetch");
-                response.high_watermark = request.offset - 1;
+                response.high_watermark = request.offset;
             }
         }
         response
     }
 }
 
-fn batch((offset, epoch, records): (i64, i32, Bytes)) -> Batch {
-    Batch { offset, epoch, records, ..Batch::default() }
+fn batch((offset, epoch, records): (i64, i32, Bytes)) -> MetadataBatch {
+    MetadataBatch { offset, epoch, records, ..MetadataBatch::default() }
 }
 
 fn decode<R: Message>(context: &Context, body: Bytes) -> Result<R, Refusal> {
@@ -289,7 +317,7 @@ fn encode<M: Message>(context: &Context, response: &M) -> Answer {
 
 /// A response as one buffer, without its size.
 fn flatten(response: Response) -> Bytes {
-    let mut out = BytesMut::with_capacity(response.len());
+    let mut out = BytesMut::with_capacity(response.size());
     for segment in response.segments {
         if let Segment::Bytes(bytes) = segment {
             out.extend_from_slice(&bytes);

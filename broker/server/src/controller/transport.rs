@@ -69,7 +69,13 @@ macro_rules! exchange {
 }
 
 impl Inner {
-    async fn call(&self, peer: &Peer, api: i16, payload: Bytes, timeout: Duration) -> Result<Bytes, TransportError> {
+    async fn call(
+        &self,
+        peer: &Peer,
+        api: i16,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, TransportError> {
         let mut connection = match self.take(peer.id, api) {
             Some(connection) => connection,
             None => Connection::connect(&peer.host, peer.port, &self.client_id, DIAL_TIMEOUT.min(timeout))
@@ -93,10 +99,16 @@ impl Inner {
         timeout: Duration,
     ) -> Result<(i16, Bytes), TransportError> {
         let answer = match api {
-            RaftAppendRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftAppendRequest),
+            RaftAppendRequest::API_KEY => {
+                exchange!(self, connection, peer, payload, timeout, RaftAppendRequest)
+            }
             RaftVoteRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftVoteRequest),
-            RaftPreVoteRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftPreVoteRequest),
-            RaftSnapshotRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftSnapshotRequest),
+            RaftPreVoteRequest::API_KEY => {
+                exchange!(self, connection, peer, payload, timeout, RaftPreVoteRequest)
+            }
+            RaftSnapshotRequest::API_KEY => {
+                exchange!(self, connection, peer, payload, timeout, RaftSnapshotRequest)
+            }
             RaftTransferLeaderRequest::API_KEY => {
                 exchange!(self, connection, peer, payload, timeout, RaftTransferLeaderRequest)
             }

@@ -68,7 +68,8 @@ impl Groups {
     /// Asks the shard of the request's group; a shard that is elsewhere or loading answers with that error.
     pub async fn ask(&self, connection: u64, context: RequestContext, request: GroupRequest) -> GroupReply {
         let count = *self.partitions.read();
-        let partition = request.group_id().filter(|_| count > 0).map_or(-1, |g| partition_for_group(g, count));
+        let partition =
+            request.group_id().filter(|_| count > 0).map_or(-1, |g| partition_for_group(g, count));
         self.ask_shard(partition, connection, context, request).await
     }
 

@@ -154,7 +154,8 @@ impl ShardTask {
     }
 
     fn forget(&mut self, connection: u64) {
-        let gone: Vec<u64> = self.waiting.iter().filter(|(_, (c, _))| *c == connection).map(|(t, _)| *t).collect();
+        let gone: Vec<u64> =
+            self.waiting.iter().filter(|(_, (c, _))| *c == connection).map(|(t, _)| *t).collect();
         for token in gone {
             self.waiting.remove(&token);
             self.shard.cancel(token);
@@ -171,8 +172,7 @@ impl ShardTask {
             }
             return;
         }
-        let append = batch(&effects.records)
-            .and_then(|b| self.log.append_committed(b, self.leader_epoch));
+        let append = batch(&effects.records).and_then(|b| self.log.append_committed(b, self.leader_epoch));
         let replies = effects.replies;
         self.writes.push_back(match append {
             Ok(done) => Box::pin(async move { (done.await, replies) }),
@@ -194,9 +194,15 @@ fn batch(records: &[(Bytes, Option<Bytes>)]) -> Result<bytes::BytesMut, ErrorCod
     let now = now_ms();
     let mut builder = BatchBuilder::new(0);
     for (key, value) in records {
-        builder.push(now, Some(key), value.as_deref(), &[]);
+        builder.push(now, Some(key), value.as_deref(), &[]).map_err(too_large)?;
     }
-    builder.finish().map_err(|_| ErrorCode::UnknownServerError)
+    builder.finish().map_err(too_large)
+}
+
+/// The shard bounds each record; a burst of them that does not fit a batch is given up like a failed write.
+fn too_large(error: klamm_records::BatchError) -> ErrorCode {
+    warn!(%error, "group records do not fit a batch");
+    ErrorCode::UnknownServerError
 }
 
 async fn until(deadline_ms: Option<i64>) {

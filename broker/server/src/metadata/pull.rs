@@ -102,7 +102,7 @@ impl Puller {
             self.next = batch.offset + 1;
         }
         if nothing_left {
-            self.next = self.next.max(response.high_watermark + 1);
+            self.next = self.next.max(response.high_watermark);
         }
         if image.offset() != before {
             self.image.send_replace(Arc::new(image));

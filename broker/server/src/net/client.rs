@@ -27,13 +27,6 @@ pub enum CallError {
     Malformed(String),
 }
 
-impl CallError {
-    /// Whether nothing listens at the peer's address: its process is gone.
-    pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused)
-    }
-}
-
 /// An open connection to a peer.
 pub struct Connection {
     stream: TcpStream,
@@ -47,18 +40,33 @@ impl Connection {
     ///
     /// # Errors
     /// The dial's error or a timeout.
-    pub async fn connect(host: &str, port: u16, client_id: &Str, timeout: Duration) -> Result<Self, CallError> {
+    pub async fn connect(
+        host: &str,
+        port: u16,
+        client_id: &Str,
+        timeout: Duration,
+    ) -> Result<Self, CallError> {
         let dial = TcpStream::connect((host, port));
         let stream = tokio::time::timeout(timeout, dial).await.map_err(|_| CallError::Timeout(timeout))??;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, reader: FrameReader::new(MAX_RESPONSE), correlation: 0, client_id: client_id.clone() })
+        Ok(Self {
+            stream,
+            reader: FrameReader::new(MAX_RESPONSE),
+            correlation: 0,
+            client_id: client_id.clone(),
+        })
     }
 
     /// Sends `request` at `version` and awaits its answer. After an error the connection must be dropped.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn call<R: Request>(&mut self, version: i16, request: &R, timeout: Duration) -> Result<R::Response, CallError> {
+    pub async fn call<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<R::Response, CallError> {
         self.correlation = self.correlation.wrapping_add(1);
         let header = RequestHeader {
             api_key: R::API_KEY,
@@ -66,8 +74,11 @@ impl Connection {
             correlation_id: self.correlation,
             client_id: Some(self.client_id.clone()),
         };
-        let segments = klamm_wire::encode_request_frame(&header, request).map_err(|e| CallError::Malformed(e.to_string()))?;
-        let frame = tokio::time::timeout(timeout, self.exchange(segments)).await.map_err(|_| CallError::Timeout(timeout))??;
+        let segments = klamm_wire::encode_request_frame(&header, request)
+            .map_err(|e| CallError::Malformed(e.to_string()))?;
+        let frame = tokio::time::timeout(timeout, self.exchange(segments))
+            .await
+            .map_err(|_| CallError::Timeout(timeout))??;
         decode::<R>(frame.freeze(), version, self.correlation)
     }
 
@@ -85,4 +96,3 @@ fn decode<R: Request>(frame: Bytes, version: i16, correlation: i32) -> Result<R:
     }
     klamm_wire::decode_from_bytes::<<R as Request>::Response>(body, version).map_err(malformed)
 }
-

@@ -39,6 +39,8 @@ pub enum Handled {
 pub enum Outcome {
     /// Send this.
     Respond(Response),
+    /// There is no answer.
+    Nothing,
     /// Close the connection, for this reason.
     Close(String),
 }
@@ -84,7 +86,8 @@ impl Limits {
 
     /// Waits for memory for a request of `bytes`; a request larger than everything waits for everything.
     async fn reserve(&self, bytes: usize) -> io::Result<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX).clamp(1, self.budget_total);
+        let units =
+            u32::try_from(bytes.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX).clamp(1, self.budget_total);
         if let Ok(permit) = Arc::clone(&self.budget).try_acquire_many_owned(units) {
             return Ok(permit);
         }
@@ -184,6 +187,7 @@ fn hold(answer: BoxFuture<'static, Outcome>, permit: OwnedSemaphorePermit) -> Bo
 async fn respond(stream: &TcpStream, outcome: Outcome) -> io::Result<()> {
     match outcome {
         Outcome::Respond(response) => response.write(stream).await,
+        Outcome::Nothing => Ok(()),
         Outcome::Close(reason) => Err(io::Error::other(reason)),
     }
 }

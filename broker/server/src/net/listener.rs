@@ -27,8 +27,12 @@ pub fn bind(endpoint: &Endpoint) -> io::Result<std::net::TcpListener> {
     let host = if endpoint.host.is_empty() { "0.0.0.0" } else { &endpoint.host };
     let explain = |e: io::Error| {
         let hint = match e.kind() {
-            io::ErrorKind::AddrInUse => "; another process uses this port: stop it or choose another port in listeners",
-            io::ErrorKind::AddrNotAvailable => "; this machine has no such address: use 0.0.0.0 or one of its own in listeners",
+            io::ErrorKind::AddrInUse => {
+                "; another process uses this port: stop it or choose another port in listeners"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine has no such address: use 0.0.0.0 or one of its own in listeners"
+            }
             _ => "",
         };
         io::Error::new(e.kind(), format!("cannot listen on {endpoint}: {e}{hint}"))

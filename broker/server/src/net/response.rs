@@ -38,16 +38,14 @@ pub struct Response {
 
 impl Response {
     /// Bytes on the wire.
-    pub fn len(&self) -> usize {
-        self.segments.iter().map(|s| match s {
-            Segment::Bytes(b) => b.len(),
-            Segment::External { length, .. } => *length as usize,
-        }).sum()
-    }
-
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+    pub fn size(&self) -> usize {
+        self.segments
+            .iter()
+            .map(|s| match s {
+                Segment::Bytes(b) => b.len(),
+                Segment::External { length, .. } => *length as usize,
+            })
+            .sum()
     }
 
     /// Writes the whole response.
@@ -86,14 +84,18 @@ enum Sendable {
 
 /// Decides without blocking whether the range is in the page cache; if not, reads it elsewhere.
 async fn sendable(range: &FileRange) -> io::Result<Sendable> {
-    if range.file.as_fd().is_some() && is_cached(range) {
+    if range.file.as_raw().is_some() && is_cached(range) {
         return Ok(Sendable::Cached);
     }
     let _permit = COLD_READS.acquire().await.map_err(io::Error::other)?;
     let range = range.clone();
     let read = tokio::task::spawn_blocking(move || {
         let mut buffer = vec![0; range.length];
-        range.file.read_exact_at(&mut buffer, range.position).map(|()| Bytes::from(buffer))
+        let read = range.file.read_at(&mut buffer, range.position)?;
+        if read < range.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Bytes::from(buffer))
     });
     read.await.map_err(io::Error::other)?.map(Sendable::Read)
 }
@@ -107,9 +109,12 @@ fn is_cached(range: &FileRange) -> bool {
 async fn write_bytes(stream: &TcpStream, pending: &mut SmallVec<[Bytes; 8]>) -> io::Result<()> {
     let mut first = 0;
     while first < pending.len() {
-        let slices: SmallVec<[IoSlice<'_>; 16]> =
-            pending.iter().skip(first).take(MAX_SLICES).map(|b| IoSlice::new(b)).collect();
-        let mut written = match stream.try_write_vectored(&slices) {
+        let attempt = {
+            let slices: SmallVec<[IoSlice<'_>; 16]> =
+                pending.iter().skip(first).take(MAX_SLICES).map(|b| IoSlice::new(b)).collect();
+            stream.try_write_vectored(&slices)
+        };
+        let mut written = match attempt {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -133,7 +138,9 @@ async fn write_bytes(stream: &TcpStream, pending: &mut SmallVec<[Bytes; 8]>) -> 
 }
 
 async fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<()> {
-    let Some(file) = range.file.as_fd() else { return Err(io::Error::other("file range without a descriptor")) };
+    let Some(file) = range.file.as_raw() else {
+        return Err(io::Error::other("file range without a descriptor"));
+    };
     let mut offset = range.position;
     let end = range.position + range.length as u64;
     while offset < end {

@@ -1,0 +1,360 @@
+//! Fetch (1) for consumers and followers: sessions, long poll, and answers made of shared bytes and file ranges.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_log::Chunk;
+use klamm_metadata::{Image, Topic};
+use klamm_wire::messages::fetch_request::FetchRequest;
+use klamm_wire::messages::fetch_response::{
+    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+use klamm_wire::{ErrorCode, Part, Records};
+use tokio::time::Instant;
+
+use super::sessions::{Plan, TopicKey, Wanted};
+use super::{Context, decode, encode, encode_with_files, leader_hint};
+use crate::clock::now_ms;
+use crate::net::connection::{Handled, Outcome};
+use crate::net::{FileRange, Response};
+use crate::node::Node;
+use crate::partition::{FetchRead, Fetched, Parked, Partition, Reader, Refused};
+
+/// How often a fetch that has some bytes, but fewer than it wants, looks again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The request's limits and who asks.
+struct Limits {
+    reader: Reader,
+    max_bytes: usize,
+    min_bytes: usize,
+    read_committed: bool,
+}
+
+/// One partition of the response in the making.
+struct Found {
+    at: usize,
+    topic: Option<Arc<Topic>>,
+    outcome: Result<Fetched, Refused>,
+}
+
+/// What a pass over the partitions found.
+struct Pass {
+    found: Vec<Found>,
+    bytes: usize,
+    /// Whether there is something to tell at once, whatever the number of bytes.
+    is_news: bool,
+    /// Whether a cold file must be read by a thread that may wait.
+    is_cold: bool,
+}
+
+/// Answers at once when there is enough, else waits for news.
+pub fn handle(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
+    let request: FetchRequest = match decode(&context, body) {
+        Ok(request) => request,
+        Err(reason) => return Handled::Close(reason),
+    };
+    let limits = limits(node, &request, context.version());
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let is_follower = limits.reader != Reader::Consumer;
+    let plan = match node.sessions.plan(request, context.version(), is_follower, now_ms()) {
+        Ok(plan) => plan,
+        Err(error) => return refused(&context, error),
+    };
+    let pass = read_all(node, &plan, &limits, None);
+    if pass.is_enough(&limits) || wait.is_zero() || plan.wanted.is_empty() {
+        if !pass.is_cold {
+            return match respond(node, &context, &plan, &limits, pass) {
+                Ok(response) => Handled::Ready(response),
+                Err(reason) => Handled::Close(reason),
+            };
+        }
+    }
+    let node = Arc::clone(node);
+    Handled::Blocking(Box::pin(async move {
+        let pass = wait_for_news(&node, &plan, &limits, wait).await;
+        match respond(&node, &context, &plan, &limits, pass) {
+            Ok(response) => Outcome::Respond(response),
+            Err(reason) => Outcome::Close(reason),
+        }
+    }))
+}
+
+fn refused(context: &Context, error: ErrorCode) -> Handled {
+    match encode(context, &FetchResponse { error_code: error.code(), ..FetchResponse::default() }) {
+        Ok(response) => Handled::Ready(response),
+        Err(reason) => Handled::Close(reason),
+    }
+}
+
+fn limits(node: &Node, request: &FetchRequest, version: i16) -> Limits {
+    let replica = if version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+    let broker_epoch = if version >= 15 { request.replica_state.replica_epoch } else { -1 };
+    Limits {
+        reader: if replica >= 0 { Reader::Follower { replica, broker_epoch } } else { Reader::Consumer },
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(node.settings.fetch_max_bytes),
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+        read_committed: request.isolation_level == 1,
+    }
+}
+
+impl Pass {
+    fn is_enough(&self, limits: &Limits) -> bool {
+        self.is_news || self.is_cold || self.bytes >= limits.min_bytes
+    }
+}
+
+async fn wait_for_news(node: &Arc<Node>, plan: &Plan, limits: &Limits, wait: Duration) -> Pass {
+    let deadline = Instant::now() + wait;
+    loop {
+        let parked = Parked::new();
+        let pass = read_all(node, plan, limits, Some(&parked));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if pass.is_enough(limits) || left.is_zero() {
+            parked.release();
+            return if pass.is_cold { read_cold(node, plan, limits, pass).await } else { pass };
+        }
+        let some = if pass.bytes > 0 { left.min(POLL) } else { left };
+        parked.wait(some).await;
+    }
+}
+
+/// Reads what was cold on a thread that may wait for the disk.
+async fn read_cold(node: &Arc<Node>, plan: &Plan, limits: &Limits, pass: Pass) -> Pass {
+    let reader = limits.reader;
+    let mut left = limits.max_bytes.saturating_sub(pass.bytes);
+    let mut jobs: Vec<(usize, Arc<Partition>, FetchRead)> = Vec::new();
+    for (position, found) in pass.found.iter().enumerate() {
+        let is_cold = matches!(&found.outcome, Ok(fetched) if fetched.would_block);
+        let partition = found.topic.as_ref().zip(plan.wanted.get(found.at)).filter(|_| is_cold);
+        let Some((topic, wanted)) = partition else { continue };
+        if let Some(partition) = node.registry.get(&topic.id, wanted.partition) {
+            let max_bytes = partition_limit(wanted, left);
+            let at_least_one = pass.bytes == 0 && jobs.is_empty();
+            jobs.push((position, partition, read(reader, wanted, max_bytes, at_least_one)));
+            left = left.saturating_sub(max_bytes);
+        }
+    }
+    let reads = tokio::task::spawn_blocking(move || {
+        jobs.into_iter()
+            .map(|(position, partition, read)| (position, partition.fetch_blocking(&read)))
+            .collect::<Vec<_>>()
+    });
+    let mut pass = pass;
+    for (position, outcome) in reads.await.unwrap_or_default() {
+        if let Some(found) = pass.found.get_mut(position) {
+            pass.bytes += outcome.as_ref().map_or(0, |f| f.bytes);
+            found.outcome = outcome;
+        }
+    }
+    pass
+}
+
+fn partition_limit(wanted: &Wanted, left: usize) -> usize {
+    usize::try_from(wanted.max_bytes).unwrap_or(0).min(left)
+}
+
+fn read(reader: Reader, wanted: &Wanted, max_bytes: usize, at_least_one: bool) -> FetchRead {
+    FetchRead {
+        reader,
+        fetch_offset: wanted.fetch_offset,
+        current_leader_epoch: wanted.current_leader_epoch,
+        last_fetched_epoch: wanted.last_fetched_epoch,
+        max_bytes,
+        at_least_one,
+    }
+}
+
+fn read_all(node: &Node, plan: &Plan, limits: &Limits, park: Option<&Arc<Parked>>) -> Pass {
+    let image = node.image();
+    let mut pass =
+        Pass { found: Vec::with_capacity(plan.wanted.len()), bytes: 0, is_news: false, is_cold: false };
+    for (at, wanted) in plan.wanted.iter().enumerate() {
+        let left = limits.max_bytes.saturating_sub(pass.bytes);
+        let read = read(limits.reader, wanted, partition_limit(wanted, left), pass.bytes == 0);
+        let (topic, outcome) = read_one(node, &image, wanted, &read, park);
+        match &outcome {
+            Ok(fetched) => {
+                pass.bytes += fetched.bytes;
+                pass.is_cold |= fetched.would_block;
+                pass.is_news |= fetched.diverging.is_some() || is_news(plan, limits, wanted, fetched);
+            }
+            Err(_) => pass.is_news = true,
+        }
+        pass.found.push(Found { at, topic, outcome });
+    }
+    pass
+}
+
+/// A follower learns at once that the high watermark moved: its own readers and its next leadership depend on it.
+fn is_news(plan: &Plan, limits: &Limits, wanted: &Wanted, fetched: &Fetched) -> bool {
+    plan.incremental
+        && limits.reader != Reader::Consumer
+        && wanted.told_high_watermark != i64::MIN
+        && fetched.high_watermark > wanted.told_high_watermark
+}
+
+fn read_one(
+    node: &Node,
+    image: &Image,
+    wanted: &Wanted,
+    read: &FetchRead,
+    park: Option<&Arc<Parked>>,
+) -> (Option<Arc<Topic>>, Result<Fetched, Refused>) {
+    let (topic, unknown) = match &wanted.topic {
+        TopicKey::Name(name) => (image.topic(name), ErrorCode::UnknownTopicOrPartition),
+        TopicKey::Id(id) => (image.topic_by_id(*id), ErrorCode::UnknownTopicId),
+    };
+    let Some(topic) = topic else { return (None, Err(unknown.into())) };
+    let outcome = match node.registry.get(&topic.id, wanted.partition) {
+        Some(partition) => partition.fetch(read, park),
+        None if topic.partitions.contains_key(&wanted.partition) => {
+            Err(ErrorCode::NotLeaderOrFollower.into())
+        }
+        None => Err(ErrorCode::UnknownTopicOrPartition.into()),
+    };
+    (Some(Arc::clone(topic)), outcome)
+}
+
+fn respond(
+    node: &Node,
+    context: &Context,
+    plan: &Plan,
+    limits: &Limits,
+    pass: Pass,
+) -> Result<Response, String> {
+    let image = node.image();
+    let counter = if limits.reader == Reader::Consumer {
+        &node.metrics.bytes_out
+    } else {
+        &node.metrics.replication_bytes_out
+    };
+    counter.inc_by(pass.bytes as u64);
+    let mut files = Vec::new();
+    let mut topics = Topics::default();
+    let mut leaders = Vec::new();
+    let mut told = Vec::with_capacity(pass.found.len());
+    for found in pass.found {
+        let Some(wanted) = plan.wanted.get(found.at) else { continue };
+        let mut data = match found.outcome {
+            Ok(fetched) => partition_data(wanted.partition, fetched, limits, &mut files),
+            Err(refused) => failed(wanted.partition, refused.code),
+        };
+        let error = ErrorCode::from_code(data.error_code);
+        let hint = found.topic.and_then(|t| leader_hint::leader(&image, &t.name, wanted.partition, error));
+        if let Some(leader) = hint {
+            data.current_leader = LeaderIdAndEpoch {
+                leader_id: leader.id,
+                leader_epoch: leader.epoch,
+                ..LeaderIdAndEpoch::default()
+            };
+            leaders.push(leader);
+        }
+        if plan.incremental && !has_news(wanted, &data) {
+            continue;
+        }
+        told.push((&wanted.topic, wanted.partition, data.high_watermark, data.log_start_offset));
+        topics.add(&wanted.topic, data);
+    }
+    plan.told(told.into_iter());
+    let endpoints = leader_hint::addresses(&image, &context.peer.listener, leaders.into_iter());
+    let node_endpoints = endpoints.into_iter().map(|a| NodeEndpoint {
+        node_id: a.id,
+        host: a.host,
+        port: a.port,
+        rack: a.rack,
+        ..NodeEndpoint::default()
+    });
+    let response = FetchResponse {
+        session_id: plan.session_id(),
+        responses: topics.list,
+        node_endpoints: node_endpoints.collect(),
+        ..FetchResponse::default()
+    };
+    encode_with_files(context, &response, files)
+}
+
+/// Within a session only partitions with something new are answered.
+fn has_news(wanted: &Wanted, data: &PartitionData) -> bool {
+    data.records.len() > 0
+        || data.error_code != ErrorCode::None.code()
+        || data.diverging_epoch.epoch >= 0
+        || data.high_watermark != wanted.told_high_watermark
+        || data.log_start_offset != wanted.told_log_start
+}
+
+fn partition_data(
+    index: i32,
+    fetched: Fetched,
+    limits: &Limits,
+    files: &mut Vec<FileRange>,
+) -> PartitionData {
+    let diverging_epoch = fetched.diverging.map_or_else(EpochEndOffset::default, |end| EpochEndOffset {
+        epoch: end.epoch,
+        end_offset: end.end_offset,
+        ..EpochEndOffset::default()
+    });
+    PartitionData {
+        partition_index: index,
+        high_watermark: fetched.high_watermark,
+        last_stable_offset: fetched.high_watermark,
+        log_start_offset: fetched.log_start_offset,
+        diverging_epoch,
+        aborted_transactions: limits.read_committed.then(Vec::new),
+        records: records(fetched.chunks, files),
+        ..PartitionData::default()
+    }
+}
+
+fn records(chunks: Vec<Chunk>, files: &mut Vec<FileRange>) -> Records {
+    let parts = chunks.into_iter().map(|chunk| match chunk {
+        Chunk::Bytes(bytes) => Part::Bytes(bytes),
+        Chunk::File { file, position, length } => {
+            let index = u32::try_from(files.len()).unwrap_or(u32::MAX);
+            files.push(FileRange { file, position, length });
+            Part::External { index, length: u32::try_from(length).unwrap_or(u32::MAX) }
+        }
+    });
+    let parts: Vec<Part> = parts.collect();
+    if parts.is_empty() { Records::EMPTY } else { Records::Parts(parts) }
+}
+
+fn failed(index: i32, error: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index: index,
+        error_code: error.code(),
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        records: Records::EMPTY,
+        ..PartitionData::default()
+    }
+}
+
+/// Groups partitions by topic, in the order in which topics first appear.
+#[derive(Default)]
+struct Topics {
+    list: Vec<FetchableTopicResponse>,
+    positions: HashMap<TopicKey, usize>,
+}
+
+impl Topics {
+    fn add(&mut self, key: &TopicKey, data: PartitionData) {
+        let at = *self.positions.entry(key.clone()).or_insert_with(|| {
+            self.list.push(match key {
+                TopicKey::Name(name) => {
+                    FetchableTopicResponse { topic: name.clone(), ..FetchableTopicResponse::default() }
+                }
+                TopicKey::Id(id) => {
+                    FetchableTopicResponse { topic_id: *id, ..FetchableTopicResponse::default() }
+                }
+            });
+            self.list.len() - 1
+        });
+        if let Some(topic) = self.list.get_mut(at) {
+            topic.partitions.push(data);
+        }
+    }
+}
