@@ -2,13 +2,15 @@
 //!
 //! - [`cli`]: the command line; [`up`], [`status`], [`down`], [`crd`]: one module a command.
 //! - [`manifest`]: reads resources from a file; [`watch`]: notices its edits.
-//! - [`data`]: the data directory; [`local`]: nodes as processes of this computer; [`admin`]: topics over the Kafka protocol.
+//! - [`data`]: the data directory; [`local`]: nodes as processes of this computer; [`admin`]: topics over the
+//!   Kafka protocol; [`kafka_id`]: ids as Kafka's tools print them.
 
 mod admin;
 mod cli;
 mod crd;
 mod data;
 mod down;
+mod kafka_id;
 mod local;
 mod manifest;
 mod status;

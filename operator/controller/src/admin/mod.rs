@@ -37,6 +37,14 @@ impl AdminError {
         if code == 0 { Ok(()) } else { Err(Self::Refused { code, detail }) }
     }
 
+    /// What the cluster says, without the name of the error; the whole message where it says nothing.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Refused { detail, .. } if !detail.is_empty() => detail.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether the cluster refused with this code.
     pub fn is(&self, code: ErrorCode) -> bool {
         matches!(self, Self::Refused { code: refused, .. } if *refused == code.code())

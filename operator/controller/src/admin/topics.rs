@@ -11,6 +11,7 @@ use klamm_wire::messages::metadata_response::{MetadataResponsePartition, Metadat
 use klamm_wire::{ErrorCode, Str};
 
 use super::{Admin, AdminError};
+use crate::kafka_id;
 
 /// ConfigResource.Type.TOPIC.
 pub(super) const TOPIC_RESOURCE: i8 = 2;
@@ -92,7 +93,7 @@ fn topic(answer: &MetadataResponseTopic) -> Option<(String, ObservedTopic)> {
     let mut partitions: Vec<&MetadataResponsePartition> = answer.partitions.iter().collect();
     partitions.sort_by_key(|partition| partition.partition_index);
     let partitions = partitions.into_iter().map(partition).collect();
-    let id = answer.topic_id.to_string();
+    let id = kafka_id::text(answer.topic_id);
     (answer.error_code == 0).then_some((name, ObservedTopic { id, partitions, config: BTreeMap::new() }))
 }
 

@@ -14,8 +14,8 @@ use crate::data::state::Started;
 
 /// How long a node may take from its start to being ready before it counts as not ready.
 pub const START_BOUND: Duration = Duration::from_secs(60);
-/// How long a node may take to stop before it is killed.
-pub const STOP_BOUND: Duration = Duration::from_secs(20);
+/// How long a node may take to stop before it is killed; its own bound for handing over is shorter.
+pub const STOP_BOUND: Duration = Duration::from_secs(30);
 /// A node that served this long is trusted again: its next death is answered without waiting.
 const TRUST_AFTER: Duration = Duration::from_secs(30);
 /// How long to wait before starting again after the first, second … death in a row.

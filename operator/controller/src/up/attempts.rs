@@ -28,10 +28,17 @@ struct Attempt {
 }
 
 impl Attempts {
-    /// Forgets everything that is not planned any more.
-    pub fn keep_only(&mut self, planned: &[Action]) {
+    /// Forgets everything that is not planned any more. While nobody can be asked about topics nothing is planned for
+    /// them, which says nothing.
+    pub fn keep_only(&mut self, planned: &[Action], topics_known: bool) {
         let keys: Vec<String> = planned.iter().map(key).collect();
-        self.by_action.retain(|action, _| keys.contains(action));
+        let unknown = |attempt: &Attempt| !topics_known && matches!(attempt.subject, Subject::Topic(_));
+        self.by_action.retain(|action, attempt| keys.contains(action) || unknown(attempt));
+    }
+
+    /// Whether the step failed when it was tried last.
+    pub fn has_failed(&self, action: &Action) -> bool {
+        self.by_action.get(&key(action)).is_some_and(|attempt| attempt.failure.is_some())
     }
 
     /// Whether the step may be tried now.
@@ -92,7 +99,9 @@ mod tests {
         assert!(!attempts.failed(&action, subject.clone(), failure.clone(), now));
         assert!(!attempts.is_due(&action, now + AFTER_FAILURE));
         assert_eq!(attempts.failures(), Failures::from([(subject, failure)]));
-        attempts.keep_only(&[]);
+        attempts.keep_only(&[], false);
+        assert!(attempts.has_failed(&action));
+        attempts.keep_only(&[], true);
         assert!(attempts.is_due(&action, now));
         assert_eq!(attempts.failures(), Failures::new());
     }

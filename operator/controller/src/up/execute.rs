@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{Up, UpError};
 use crate::admin::AdminError;
 use crate::admin::changes::NewTopic;
+use crate::kafka_id;
 use crate::local::supervisor::NodeError;
 
 impl Up {
@@ -127,7 +128,7 @@ impl Up {
                 self.attempts.succeeded(action, subject, Instant::now());
             }
             Err(error) => {
-                let failure = Failure { reason: reason(&error), message: error.to_string() };
+                let failure = Failure { reason: reason(&error), message: error.detail() };
                 let line = format!("{action} failed: {error}");
                 if self.attempts.failed(action, subject, failure, Instant::now()) {
                     self.progress.say(line);
@@ -164,42 +165,18 @@ fn copy(error: &AdminError) -> AdminError {
     }
 }
 
-/// A random cluster id in Kafka's form: 16 bytes in URL-safe base64 without padding, not starting with a dash.
+/// A random cluster id that does not start with a dash, which command lines would take for an option.
 fn new_cluster_id() -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     loop {
-        let bits = Uuid::new_v4().as_u128();
-        let digit =
-            |shift: u32| char::from(ALPHABET[usize::try_from(bits.rotate_left(shift) >> 122).unwrap_or(0)]);
-        let id: String = (0..21).map(|i| digit(i * 6)).chain([last_digit(bits)]).collect();
+        let id = kafka_id::text(Uuid::new_v4());
         if !id.starts_with('-') {
             return id;
         }
     }
 }
 
-/// The 22nd digit carries the last two bits, padded with zeroes.
-fn last_digit(bits: u128) -> char {
-    ['A', 'Q', 'g', 'w'][usize::try_from(bits & 3).unwrap_or(0)]
-}
-
 /// A random number for the choice of ports.
 fn seed() -> u16 {
     let [a, b, ..] = *Uuid::new_v4().as_bytes();
     u16::from_be_bytes([a, b])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cluster_ids_are_22_digits_of_url_safe_base64() {
-        for _ in 0..100 {
-            let id = new_cluster_id();
-            assert_eq!(id.len(), 22);
-            assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{id}");
-            assert!(!id.starts_with('-'));
-        }
-    }
 }

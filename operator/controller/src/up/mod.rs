@@ -215,7 +215,7 @@ impl Up {
         let fresh = self.ask_about_topics().await;
         let observed = self.gather();
         let plan = plan(&self.manifest.desired, &observed);
-        self.attempts.keep_only(&plan.actions);
+        self.attempts.keep_only(&plan.actions, observed.topics.is_some());
         self.execute(&plan.actions, fresh).await?;
         let ready = self.summarise(&observed, &plan)?;
         if ready && !self.announced {
@@ -338,7 +338,8 @@ impl Up {
     fn is_busy(&mut self, plan: &Plan) -> bool {
         let rolling = plan.held.iter().any(|held| held.reason == Reason::RollBlocked);
         let waiting = plan.held.iter().any(|held| held.reason == Reason::ClusterNotReady);
-        let topics = plan.actions.iter().any(|action| action.topic().is_some());
+        let in_work = |action: &&Action| action.topic().is_some() && !self.attempts.has_failed(action);
+        let topics = plan.actions.iter().any(|action| in_work(&action));
         self.look_at_topics |= rolling || waiting || topics;
         !self.nodes.all_ready()
             || self.look_at_topics
