@@ -407,7 +407,7 @@ def message_over_the_limit_is_refused():
 
 @case
 def lookup_by_time():
-    topic = create("time")
+    topic = create("time", config={"retention.ms": "-1"})
     for n in range(5):
         send(topic, [(None, b"%d" % n)], timestamp=1_600_000_000_000 + n * 1000)
     reader = consumer(unique("time"))

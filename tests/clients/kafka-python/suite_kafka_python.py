@@ -309,7 +309,7 @@ def message_over_the_limit_is_refused():
 
 @case
 def lookup_by_time():
-    topic = create("time")
+    topic = create("time", configs={"retention.ms": "-1"})
     start = 1_600_000_000_000
     send(topic, [(None, b"%d" % n) for n in range(5)], timestamps=[start + n * 1000 for n in range(5)], batch_size=0)
     partition = TopicPartition(topic, 0)

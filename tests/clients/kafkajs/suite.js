@@ -246,7 +246,7 @@ const cases = {
   },
 
   async lookup_by_time() {
-    const topic = await create("time");
+    const topic = await create("time", 1, [{ name: "retention.ms", value: "-1" }]);
     const start = 1_600_000_000_000;
     await producer.send({ topic, messages: [0, 1, 2, 3, 4].map((n) => ({ value: `${n}`, timestamp: `${start + n * 1000}` })) });
     assert.deepEqual(await admin.fetchTopicOffsetsByTimestamp(topic, start + 1500), [{ partition: 0, offset: "2" }]);
