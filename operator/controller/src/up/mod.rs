@@ -1,12 +1,15 @@
 //! `up`: runs a cluster as processes of this computer and keeps it as the manifest says.
 //!
-//! A loop of gather, plan, execute, status. [`attempts`] keeps it from spinning, [`execute`] carries actions out,
-//! [`summary`] writes what is known, [`detach`] leaves the loop running in the background.
+//! A loop of gather, plan, execute, status. [`edit`] takes up edits of the manifest, [`attempts`] keeps the loop from
+//! spinning, [`execute`] carries actions out, [`summary`] writes what is known, [`signals`] end it, and [`detach`]
+//! leaves it running in the background.
 
 mod attempts;
 mod detach;
+mod edit;
 mod execute;
 pub mod progress;
+mod signals;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -15,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use klamm_operator_api::conditions::Reason;
 use klamm_operator_plan::observed::{NodeState, ObservedTopic};
-use klamm_operator_plan::{Action, Observed, Plan, change, plan};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use klamm_operator_plan::{Action, Observed, Plan, plan};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::Admin;
 use crate::cli;
@@ -31,6 +34,7 @@ use crate::manifest::{Manifest, ManifestError};
 use crate::watch::Watch;
 use attempts::Attempts;
 use progress::Progress;
+use signals::StopSignals;
 
 /// How long to wait between two looks while something moves, and at rest.
 const BUSY: Duration = Duration::from_millis(50);
@@ -224,35 +228,6 @@ impl Up {
         Ok(self.is_busy(&plan))
     }
 
-    /// Takes up an edit of the manifest, or says why not.
-    fn reload(&mut self) {
-        let edited = match Manifest::read(self.file()) {
-            Ok(edited) => edited,
-            Err(error) => return self.refuse(error.to_string()),
-        };
-        let problems = change::problems(&self.manifest.desired, &edited.desired);
-        if !problems.is_empty() {
-            let (path, complaints) = (self.file().to_owned(), edited.complaints(&problems));
-            return self.refuse(ManifestError::Refused { path, complaints }.to_string());
-        }
-        self.refused_edit = None;
-        if edited.desired == self.manifest.desired {
-            return;
-        }
-        self.progress.say("the manifest was edited");
-        self.manifest = edited;
-        self.look_at_topics = true;
-    }
-
-    fn refuse(&mut self, error: String) {
-        self.progress.say(format_args!("{error}\nThe edit is not taken up; the cluster stays as it is."));
-        self.refused_edit = Some(error);
-    }
-
-    fn file(&self) -> &std::path::Path {
-        self.watch.path()
-    }
-
     fn tell(&mut self, node: i32, change: Change) -> Result<(), UpError> {
         match change {
             Change::Ready(after) if after.is_zero() => {
@@ -372,31 +347,6 @@ impl Up {
                 self.nodes.stop_and_wait(id).await;
                 self.progress.say(format_args!("node {id} has stopped"));
             }
-        }
-    }
-}
-
-/// Ctrl-C, SIGTERM and the end of the terminal.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl StopSignals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
         }
     }
 }
