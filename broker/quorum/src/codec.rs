@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn a_joint_membership_survives_encoding() {
         let configs = vec![BTreeSet::from([1, 2, 3]), BTreeSet::from([2, 3, 4])];
-        let nodes: BTreeMap<u64, Voter> = (1..=5).map(|id| (id, Voter { directory_id: Uuid::from_u128(id.into()) })).collect();
+        let nodes: BTreeMap<u64, Voter> =
+            (1..=5).map(|id| (id, Voter { directory_id: Uuid::from_u128(id.into()) })).collect();
         let membership = Membership::new(configs, nodes).expect("valid");
         let stored = StoredMembership::new(Some(log_id(3, 7)), membership);
         let mut out = BytesMut::new();

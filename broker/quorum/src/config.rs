@@ -64,14 +64,20 @@ pub struct QuorumConfig {
     /// Bounds of the random election timeout, in milliseconds. The upper one is also the leader's lease.
     pub election_timeout_ms: (u64, u64),
     /// Bytes of a segment of the metadata log.
-    pub segment_bytes: u32,
+    pub segment_bytes: u64,
     /// Snapshots.
     pub snapshot: SnapshotPolicy,
 }
 
 impl QuorumConfig {
     /// A configuration with the default timings: heartbeat 50 ms, election timeout 250 to 500 ms.
-    pub fn new(node_id: i32, directory_id: Uuid, cluster_id: String, dir: PathBuf, voters: Vec<Peer>) -> QuorumConfig {
+    pub fn new(
+        node_id: i32,
+        directory_id: Uuid,
+        cluster_id: String,
+        dir: PathBuf,
+        voters: Vec<Peer>,
+    ) -> QuorumConfig {
         QuorumConfig {
             node_id,
             directory_id,
@@ -124,6 +130,9 @@ impl QuorumConfig {
             enable_pre_vote: Some(true),
             // A restarted leader may have lost entries that it had sent but not yet flushed: it needs a new term.
             enable_leader_restore: Some(false),
+            // A voter whose disk was replaced is filled again. The alternative is a leader that falls over it, and then
+            // an election without the only complete log.
+            allow_log_reversion: Some(true),
             backoff: "50ms 100ms 200ms ..500ms".to_owned(),
             ..openraft::Config::default()
         };

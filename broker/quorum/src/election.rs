@@ -32,9 +32,13 @@ pub(crate) async fn campaign_at_start(raft: Raft, config: Arc<QuorumConfig>) {
         let news = now.vote != remembered.vote || now.cluster_committed != remembered.cluster_committed;
         news && now.vote.committed && now.vote.leader_id.term > 0
     };
-    Campaign { order: order(&config.voters, None), lease_to_drop: None, until: Instant::now() + START_CAMPAIGN }
-        .run(&raft, raft_id(config.node_id), heard_of_leader)
-        .await;
+    Campaign {
+        order: order(&config.voters, None),
+        lease_to_drop: None,
+        until: Instant::now() + START_CAMPAIGN,
+    }
+    .run(&raft, raft_id(config.node_id), heard_of_leader)
+    .await;
 }
 
 /// Campaigns in turns after the leader's process was found dead. Returns at once on the leader itself.
@@ -52,12 +56,15 @@ pub(crate) async fn campaign_without_leader(raft: Raft, config: Arc<QuorumConfig
     }
     let replaced = move |now: &Metrics| now.vote.committed && now.vote.leader_id.term > vote.leader_id.term;
     let until = Instant::now() + config.lease() * 2;
-    Campaign { order: order(&config.voters, Some(gone)), lease_to_drop: Some(vote), until }.run(&raft, me, replaced).await;
+    Campaign { order: order(&config.voters, Some(gone)), lease_to_drop: Some(vote), until }
+        .run(&raft, me, replaced)
+        .await;
 }
 
 /// The voters other than `without` in the order in which they campaign.
 fn order(voters: &[Peer], without: Option<u64>) -> Vec<u64> {
-    let mut order: Vec<u64> = voters.iter().map(|voter| raft_id(voter.id)).filter(|id| Some(*id) != without).collect();
+    let mut order: Vec<u64> =
+        voters.iter().map(|voter| raft_id(voter.id)).filter(|id| Some(*id) != without).collect();
     order.sort_unstable();
     order
 }
@@ -103,7 +110,8 @@ fn slot(elapsed: Duration, voters: usize) -> usize {
 /// Takes the lease of `vote` back on this voter, if that is still its vote. In openraft that is what a voter does that
 /// hears of a leadership transfer to somebody else; the leader itself is named as the target, so nobody campaigns here.
 async fn drop_lease(raft: &Raft, vote: Vote) {
-    let _ = raft.handle_transfer_leader(TransferLeaderRequest::new(vote, vote.leader_id.voted_for, None)).await;
+    let _ =
+        raft.handle_transfer_leader(TransferLeaderRequest::new(vote, vote.leader_id.voted_for, None)).await;
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ pub enum QuorumError {
         /// The leader that this node knows of.
         hint: Option<i32>,
     },
+    /// No other voter has answered lately.
+    #[error("no other voter can take the leadership over")]
+    NoSuccessor,
     /// The leadership was not taken over in time.
     #[error("no other voter took the leadership over in time")]
     TransferTimedOut,

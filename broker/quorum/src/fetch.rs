@@ -43,7 +43,9 @@ pub(crate) fn read(
     }
     let entries = log.read(first, last, max_bytes).map_err(|error| QuorumError::storage("log", error))?;
     match entries.first() {
-        Some(entry) if entry.log_id.index == first => Ok(Fetched::Batches(entries.into_iter().map(batch).collect())),
+        Some(entry) if entry.log_id.index == first => {
+            Ok(Fetched::Batches(entries.into_iter().map(batch).collect()))
+        }
         None if first == last => Ok(Fetched::Batches(Vec::new())),
         _ => newest_snapshot(snapshots),
     }
@@ -59,8 +61,13 @@ fn batch(entry: Entry) -> (i64, i32, Bytes) {
 
 fn newest_snapshot(snapshots: &SnapshotStore) -> Result<Fetched, QuorumError> {
     let read = |error| QuorumError::storage("snapshot", error);
-    let missing = || read(io::Error::new(io::ErrorKind::NotFound, "entries are purged, but there is no snapshot"));
+    let missing =
+        || read(io::Error::new(io::ErrorKind::NotFound, "entries are purged, but there is no snapshot"));
     let snapshot = snapshots.read().map_err(read)?.ok_or_else(missing)?;
     let last = snapshot.meta.last_log_id.ok_or_else(missing)?;
-    Ok(Fetched::Snapshot { offset: offset_of(last.index), epoch: epoch_of(term_of(&last)), bytes: snapshot.snapshot })
+    Ok(Fetched::Snapshot {
+        offset: offset_of(last.index),
+        epoch: epoch_of(term_of(&last)),
+        bytes: snapshot.snapshot,
+    })
 }

@@ -57,9 +57,16 @@ struct State {
 }
 
 impl LogStore {
-    /// Opens or creates the log in `dir`, recovers it, and starts the flusher.
-    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u32) -> io::Result<LogStore> {
+    /// Opens or creates the log in `dir`, recovers it, and starts the flusher. `snapshot` is the last entry that the
+    /// newest snapshot holds. A log that has lost an entry which was committed is an error.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        segment_bytes: u64,
+        snapshot: Option<LogId>,
+    ) -> io::Result<LogStore> {
         let shared = Arc::new(Shared::open(disk, dir, segment_bytes)?);
+        shared.recover_positions(snapshot)?;
         let (queue, writes) = mpsc::channel();
         let flushing = shared.clone();
         let thread = std::thread::Builder::new().name("metadata-flusher".to_owned());

@@ -4,13 +4,14 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 
 use crate::QuorumError;
 use crate::codec::{
-    Reader, put_bytes, put_count, put_log_id, put_membership, put_optional_log_id, put_stored_membership, put_vote,
+    Reader, put_bytes, put_count, put_log_id, put_membership, put_optional_log_id, put_stored_membership,
+    put_vote,
 };
 use crate::types::{Entry, LogId, Payload, Proposal, SnapshotMeta, TypeConfig, Vote};
 
@@ -225,7 +226,10 @@ impl Message for SnapshotMeta {
     }
 
     fn take(reader: &mut Reader) -> Result<Self, QuorumError> {
-        Ok(SnapshotMeta { last_log_id: reader.optional_log_id()?, last_membership: reader.stored_membership()? })
+        Ok(SnapshotMeta {
+            last_log_id: reader.optional_log_id()?,
+            last_membership: reader.stored_membership()?,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! One voter of the metadata quorum: what the rest of the process calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
-use openraft::ReadPolicy;
+use openraft::{RaftState, ReadPolicy};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 
@@ -74,8 +74,9 @@ impl Quorum {
         let machine = StateMachine::new(snapshots.clone(), config.snapshot);
         let (image, growth) = (machine.published(), machine.growth());
         let network = Network::new(transport, config.clone());
-        let raft =
-            Raft::new(raft_id(config.node_id), raft_config, network, log.clone(), machine).await.map_err(fatal)?;
+        let raft = Raft::new(raft_id(config.node_id), raft_config, network, log.clone(), machine)
+            .await
+            .map_err(fatal)?;
         initialize(&raft, &config).await?;
         let (status_tx, status) = watch::channel(QuorumStatus::unknown());
         tokio::spawn(status::keep_current(raft.clone(), status_tx, config.lease()));
@@ -83,7 +84,9 @@ impl Quorum {
         tokio::spawn(election::campaign_at_start(raft.clone(), config.clone()));
         let receiver = Receiver::new(raft.clone(), &config);
         let campaigning = Arc::default();
-        Ok(Quorum { inner: Arc::new(Inner { config, raft, receiver, log, snapshots, image, status, campaigning }) })
+        Ok(Quorum {
+            inner: Arc::new(Inner { config, raft, receiver, log, snapshots, image, status, campaigning }),
+        })
     }
 
     /// Answers a request of another voter; `api` is one of [`crate::api`].
@@ -131,16 +134,16 @@ impl Quorum {
         }
     }
 
-    /// Hands the leadership to the voter whose log is most complete, and returns when that voter leads.
+    /// Hands the leadership to the voter that answers and whose log is most complete, and returns when another leads.
     pub async fn transfer_leadership(&self) -> Result<(), QuorumError> {
         let raft = &self.inner.raft;
         let me = raft_id(self.inner.config.node_id);
-        let metrics = raft.metrics().borrow_watched().clone();
-        let progress = metrics.replication.filter(|_| metrics.current_leader == Some(me));
-        let Some(progress) = progress else { return Err(QuorumError::NotLeader { hint: self.other_leader() }) };
-        let successor = progress.into_iter().filter(|(id, _)| *id != me).max_by_key(|(_, matched)| *matched);
-        let Some((successor, _)) = successor else { return Err(QuorumError::TransferTimedOut) };
-        raft.trigger().transfer_leader(successor).await.map_err(fatal)?;
+        if !self.may_lead() {
+            return Err(QuorumError::NotLeader { hint: self.other_leader() });
+        }
+        let successor = self.inner.status.borrow().successor(self.inner.config.lease());
+        let successor = successor.ok_or(QuorumError::NoSuccessor)?;
+        raft.trigger().transfer_leader(raft_id(successor)).await.map_err(fatal)?;
         let taken_over = raft
             .wait(Some(self.inner.config.lease() * 2))
             .metrics(|now| now.current_leader.is_some_and(|leader| leader != me), "another voter leads")
@@ -182,7 +185,9 @@ impl Quorum {
             match self.write_once(records.clone(), epoch).await? {
                 Ok(applied) => return Ok(applied),
                 // Right after winning, before a quorum has answered, openraft refuses without naming a leader.
-                Err(forward) if forward.leader_id.is_none() && self.may_lead() && Instant::now() < give_up => {
+                Err(forward)
+                    if forward.leader_id.is_none() && self.may_lead() && Instant::now() < give_up =>
+                {
                     tokio::time::sleep(PROPOSE_RETRY).await;
                 }
                 Err(forward) => return Err(ProposeError::NotLeader { hint: forward.leader_id.map(node_id) }),
@@ -199,7 +204,8 @@ impl Quorum {
         records: Bytes,
         epoch: Option<i32>,
     ) -> Result<Result<Applied, ForwardToLeader<TypeConfig>>, ProposeError> {
-        let (responder, answer) = ProgressResponder::<TypeConfig, ClientWriteResult<TypeConfig>>::complete_only();
+        let (responder, answer) =
+            ProgressResponder::<TypeConfig, ClientWriteResult<TypeConfig>>::complete_only();
         let mut request = self.inner.raft.write(Proposal(records)).responder(responder);
         if let Some(epoch) = epoch {
             request = request.with_leader(raft_id(epoch));
@@ -227,7 +233,8 @@ impl Quorum {
         let lease = self.inner.config.lease();
         loop {
             let lost = status.wait_for(|status| !status.is_active).await.is_err();
-            if lost || tokio::time::timeout(lease, status.wait_for(|status| status.is_active)).await.is_err() {
+            if lost || tokio::time::timeout(lease, status.wait_for(|status| status.is_active)).await.is_err()
+            {
                 return;
             }
         }
@@ -242,23 +249,37 @@ impl Quorum {
 fn open(config: &QuorumConfig, disk: Arc<dyn Disk>) -> Result<(LogStore, Arc<SnapshotStore>), QuorumError> {
     let dir: &Path = &config.dir;
     disk.create_dir_all(dir).map_err(|error| QuorumError::storage(dir.display().to_string(), error))?;
-    let snapshots = SnapshotStore::open(disk.clone(), dir).map_err(|error| QuorumError::storage("snapshots", error))?;
-    let log = LogStore::open(disk, dir, config.segment_bytes).map_err(|error| QuorumError::storage("log", error))?;
+    let snapshots =
+        SnapshotStore::open(disk.clone(), dir).map_err(|error| QuorumError::storage("snapshots", error))?;
+    let log = LogStore::open(disk, dir, config.segment_bytes, snapshots.last_log_id())
+        .map_err(|error| QuorumError::storage("log", error))?;
     Ok((log, Arc::new(snapshots)))
 }
 
 /// Writes the first entry, the voters, into a fresh log. Every voter writes the same one.
 async fn initialize(raft: &Raft, config: &QuorumConfig) -> Result<(), QuorumError> {
-    if raft.is_initialized().await.map_err(fatal)? {
-        return Ok(());
-    }
     let members: BTreeMap<u64, Voter> =
         config.voters.iter().map(|voter| (raft_id(voter.id), Voter::default())).collect();
+    if raft.is_initialized().await.map_err(fatal)? {
+        return check_voters(raft, members.into_keys().collect()).await;
+    }
     match raft.initialize(members).await {
         // Not allowed: a leader's first entries have arrived meanwhile.
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(QuorumError::Fatal(error.to_string())),
     }
+}
+
+/// The voters are those of the first start; the configuration cannot change them.
+async fn check_voters(raft: &Raft, configured: BTreeSet<u64>) -> Result<(), QuorumError> {
+    let voters = |state: &RaftState<TypeConfig>| state.membership_state.effective().voter_ids().collect();
+    let stored: BTreeSet<u64> = raft.with_raft_state(voters).await.map_err(fatal)?;
+    if stored == configured {
+        return Ok(());
+    }
+    Err(QuorumError::Config(format!(
+        "the metadata log names the voters {stored:?}, the configuration {configured:?}"
+    )))
 }
 
 async fn snapshot_when_due(raft: Raft, growth: Arc<crate::state_machine::Growth>) {

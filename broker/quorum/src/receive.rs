@@ -24,7 +24,8 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn new(raft: Raft, config: &QuorumConfig) -> Receiver {
-        let peers = config.voters.iter().filter(|voter| voter.id != config.node_id).map(|voter| raft_id(voter.id));
+        let peers =
+            config.voters.iter().filter(|voter| voter.id != config.node_id).map(|voter| raft_id(voter.id));
         Receiver { raft, peers: peers.collect(), snapshots: SnapshotReceiver::default() }
     }
 

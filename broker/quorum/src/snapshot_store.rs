@@ -38,6 +38,11 @@ impl SnapshotStore {
         Ok(store)
     }
 
+    /// The last entry that the newest snapshot holds.
+    pub(crate) fn last_log_id(&self) -> Option<LogId> {
+        self.current.lock().as_ref()?.last_log_id
+    }
+
     /// Reads the newest snapshot.
     pub(crate) fn read(&self) -> io::Result<Option<Snapshot>> {
         let current = self.current.lock();

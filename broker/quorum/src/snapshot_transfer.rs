@@ -143,7 +143,9 @@ mod tests {
         let receiver = SnapshotReceiver::default();
         assert!(matches!(receiver.receive(piece(&data, 0, 5)), Ok(Received::Next(4))));
         assert!(matches!(receiver.receive(piece(&data, 4, 5)), Ok(Received::Next(8))));
-        let Ok(Received::Whole(got, bytes)) = receiver.receive(piece(&data, 8, 5)) else { panic!("not whole") };
+        let Ok(Received::Whole(got, bytes)) = receiver.receive(piece(&data, 8, 5)) else {
+            panic!("not whole")
+        };
         assert_eq!((got, bytes), (meta(5), data));
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Instant as _, ServerState};
 use tokio::sync::watch;
 
 use crate::types::{Metrics, Raft, epoch_of, node_id, offset_of, term_of};
@@ -63,6 +63,12 @@ impl QuorumStatus {
             voters: voters(metrics),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
         }
+    }
+
+    /// The voter that should lead next: it answered within `lease`, and its log is the most complete.
+    pub(crate) fn successor(&self, lease: Duration) -> Option<i32> {
+        let answers = |voter: &&ReplicaProgress| voter.last_contact.is_some_and(|at| at.elapsed() < lease);
+        self.voters.iter().filter(answers).max_by_key(|voter| voter.log_end).map(|voter| voter.id)
     }
 
     /// Equal but for the times of contact, which change with every heartbeat.

@@ -19,7 +19,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for OnD
         let dir = tempfile::tempdir().expect("a directory");
         let disk = Arc::new(RealDisk);
         let snapshots = Arc::new(SnapshotStore::open(disk.clone(), dir.path()).expect("snapshots open"));
-        let log = LogStore::open(disk, dir.path(), 1024 * 1024).expect("the log opens");
+        let log = LogStore::open(disk, dir.path(), 1024 * 1024, None).expect("the log opens");
         Ok((dir, log, StateMachine::new(snapshots, SnapshotPolicy::default())))
     }
 }

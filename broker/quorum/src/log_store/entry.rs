@@ -20,7 +20,8 @@ const NORMAL: u8 = 1;
 /// The batch that stores `entry`.
 pub(super) fn to_batch(entry: &Entry) -> io::Result<BytesMut> {
     let (kind, bytes) = payload_parts(&entry.payload);
-    let builder = BatchBuilder::new(offset_of(entry.log_id.index)).leader_epoch(epoch_of(term_of(&entry.log_id)));
+    let builder =
+        BatchBuilder::new(offset_of(entry.log_id.index)).leader_epoch(epoch_of(term_of(&entry.log_id)));
     let mut builder = if matches!(entry.payload, Payload::Normal(_)) { builder } else { builder.control() };
     let pushed = match kind {
         NORMAL => builder.push(now_ms(), None, Some(&bytes), &[]),
@@ -36,13 +37,15 @@ pub(super) fn from_batch(batch: &Batch) -> io::Result<Entry> {
     let (Ok(index), Ok(term)) = (u64::try_from(offset), u64::try_from(epoch)) else {
         return Err(malformed(offset));
     };
-    let record = batch.records(batch.bytes.len()).map_err(invalid)?.next().ok_or_else(|| malformed(offset))?;
+    let record =
+        batch.records(batch.bytes.len()).map_err(invalid)?.next().ok_or_else(|| malformed(offset))?;
     let record = record.map_err(invalid)?;
     let kind = match &record.key {
         None => NORMAL,
         Some(key) => control_kind(key).ok_or_else(|| malformed(offset))?,
     };
-    let payload = payload_from_parts(kind, record.value.unwrap_or_default()).map_err(|_| malformed(offset))?;
+    let payload =
+        payload_from_parts(kind, record.value.unwrap_or_default()).map_err(|_| malformed(offset))?;
     Ok(Entry { log_id: log_id(term, index), payload })
 }
 
@@ -66,5 +69,8 @@ fn invalid(error: BatchError) -> io::Error {
 }
 
 fn malformed(offset: i64) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the batch at offset {offset} is not an entry of the metadata log"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the batch at offset {offset} is not an entry of the metadata log"),
+    )
 }

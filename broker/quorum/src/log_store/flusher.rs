@@ -81,10 +81,10 @@ fn perform(shared: &Shared, write: Write, failed: &mut Option<Failure>) {
         Write::Append { .. } => return,
         Write::Committed(id) => {
             // Losing it costs a catch-up, nothing else.
-            if failed.is_none() {
-                if let Err(error) = state_files::save_committed(shared, &id) {
-                    tracing::warn!(%error, "cannot save what is committed");
-                }
+            if failed.is_none()
+                && let Err(error) = state_files::save_committed(shared, &id)
+            {
+                tracing::warn!(%error, "cannot save what is committed");
             }
             return;
         }
@@ -105,7 +105,10 @@ struct Failure {
 
 impl Failure {
     fn error(&self) -> io::Error {
-        io::Error::new(self.kind, format!("the metadata log is offline after an earlier failure: {}", self.why))
+        io::Error::new(
+            self.kind,
+            format!("the metadata log is offline after an earlier failure: {}", self.why),
+        )
     }
 }
 
@@ -122,5 +125,5 @@ fn attempt(failed: &mut Option<Failure>, work: impl FnOnce() -> io::Result<()>) 
 }
 
 fn copy(result: &io::Result<()>) -> io::Result<()> {
-    result.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()))
+    result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()))
 }

@@ -16,27 +16,28 @@ use crate::types::{Entry, LogId, offset_of};
 const TAIL_CACHE: usize = 1024 * 1024;
 
 impl Shared {
-    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u32) -> io::Result<Shared> {
+    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64) -> io::Result<Shared> {
         let purged = state_files::read_purged(&*disk, dir)?;
         let start = purged.map_or(0, |id| offset_of(id.index.saturating_add(1)));
         let options = OpenOptions { log_start_offset: start, ..OpenOptions::default() };
-        let (mut log, report) = Log::open(disk.clone(), dir.to_owned(), log_config(segment_bytes), options).map_err(log_error)?;
+        let (mut log, report) =
+            Log::open(disk.clone(), dir.to_owned(), log_config(segment_bytes), options).map_err(log_error)?;
         tracing::debug!(?report, "opened the metadata log");
         log.set_tail_cache_limit(TAIL_CACHE);
         // The purge position is saved before anything is removed, so it is right when they differ.
         if log.end_offset() < start {
             log.reset_to(start).map_err(log_error)?;
         }
-        let state = State { vote: state_files::read_vote(&*disk, dir)?, committed: None, purged, last: purged };
+        let state =
+            State { vote: state_files::read_vote(&*disk, dir)?, committed: None, purged, last: purged };
         let committed = state_files::open_committed(&*disk, dir)?;
         let dir = dir.to_owned();
-        let shared = Shared { disk, dir, committed, log: Mutex::new(log), state: Mutex::new(state) };
-        shared.recover_positions()?;
-        Ok(shared)
+        Ok(Shared { disk, dir, committed, log: Mutex::new(log), state: Mutex::new(state) })
     }
 
-    /// The last entry from the log, and the committed position if the log confirms it.
-    fn recover_positions(&self) -> io::Result<()> {
+    /// The last entry from the log, and the committed position, which the log must confirm: it was saved after the
+    /// entries that it names were durable.
+    pub(super) fn recover_positions(&self, snapshot: Option<LogId>) -> io::Result<()> {
         let (start, end) = self.bounds();
         if start < end {
             let last = self.entry_at(end - 1)?.map(|entry| entry.log_id);
@@ -44,11 +45,17 @@ impl Shared {
         }
         let Some(committed) = state_files::read_committed(&*self.disk, &self.dir)? else { return Ok(()) };
         // An entry of the same index and term is the same entry, and so is all before it.
-        let confirmed = self.entry_at(offset_of(committed.index))?.is_some_and(|entry| entry.log_id == committed);
-        if confirmed {
+        if self.entry_at(offset_of(committed.index))?.is_some_and(|entry| entry.log_id == committed) {
             self.state.lock().committed = Some(committed);
+            return Ok(());
         }
-        Ok(())
+        if snapshot.max(self.state.lock().purged) >= Some(committed) {
+            return Ok(());
+        }
+        let (at, end) = (committed.index, self.bounds().1);
+        let why =
+            format!("the entry at offset {at} was committed, but the log that ends at {end} has lost it");
+        Err(io::Error::new(io::ErrorKind::InvalidData, why))
     }
 
     fn entry_at(&self, offset: i64) -> io::Result<Option<Entry>> {
@@ -135,19 +142,25 @@ impl Shared {
         let mut next = offset_of(first).max(log.start_offset());
         let (mut entries, mut left) = (Vec::new(), max_bytes);
         while next < end && (left > 0 || entries.is_empty()) {
-            let read = log.read(next, left.clamp(1, TAIL_CACHE), end).map_err(|error| io::Error::other(error.to_string()))?;
+            let read = log
+                .read(next, left.clamp(1, TAIL_CACHE), end)
+                .map_err(|error| io::Error::other(error.to_string()))?;
             let bytes = contents(&read.chunks)?;
             left = left.saturating_sub(bytes.len());
             let before = entries.len();
             for batch in klamm_records::batches(bytes) {
-                let batch = batch.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                let batch =
+                    batch.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
                 if (next..end).contains(&batch.header.base_offset) {
                     next = batch.header.next_offset();
                     entries.push(entry::from_batch(&batch)?);
                 }
             }
             if entries.len() == before {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the metadata log has a hole at {next}")));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("the metadata log has a hole at {next}"),
+                ));
             }
         }
         Ok(entries)
@@ -172,7 +185,7 @@ fn contents(chunks: &[Chunk]) -> io::Result<Bytes> {
     Ok(out.freeze())
 }
 
-fn log_config(segment_bytes: u32) -> LogConfig {
+fn log_config(segment_bytes: u64) -> LogConfig {
     LogConfig { segment_bytes, ..LogConfig::default() }
 }
 

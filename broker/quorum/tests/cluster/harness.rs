@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use klamm_log::{Disk, SimDisk};
 use klamm_metadata::{Image, Record};
-use klamm_quorum::{Applied, Peer, Quorum, QuorumConfig, QuorumStatus, Transport, TransportError};
+use klamm_quorum::{
+    Applied, Peer, Quorum, QuorumConfig, QuorumError, QuorumStatus, Transport, TransportError,
+};
 use klamm_wire::Str;
 use klamm_wire::messages::topic_record::TopicRecord;
 use parking_lot::Mutex;
@@ -32,7 +34,13 @@ struct Wire {
 }
 
 impl Transport for Wire {
-    async fn call(&self, peer: Peer, api: i16, payload: Bytes, _timeout: Duration) -> Result<Bytes, TransportError> {
+    async fn call(
+        &self,
+        peer: Peer,
+        api: i16,
+        payload: Bytes,
+        _timeout: Duration,
+    ) -> Result<Bytes, TransportError> {
         let cut = {
             let isolated = self.net.isolated.lock();
             isolated.contains(&self.from) || isolated.contains(&peer.id)
@@ -46,9 +54,10 @@ impl Transport for Wire {
             (running.contains_key(&self.from), running.get(&peer.id).cloned())
         };
         match target.filter(|_| runs) {
-            Some(target) => {
-                target.handle_rpc(api, payload).await.map_err(|error| TransportError::Failed(error.to_string()))
-            }
+            Some(target) => target
+                .handle_rpc(api, payload)
+                .await
+                .map_err(|error| TransportError::Failed(error.to_string())),
             None => Err(TransportError::Unreachable("connection refused".to_owned())),
         }
     }
@@ -65,7 +74,7 @@ pub struct Cluster {
 impl Cluster {
     /// `size` voters with fresh disks, not started.
     pub fn new(size: i32, adjust: fn(&mut QuorumConfig)) -> Cluster {
-        let voters: Vec<Peer> = (1..=size).map(|id| Peer { id, host: "localhost".to_owned(), port: 9093 }).collect();
+        let voters: Vec<Peer> = (1..=size).map(peer).collect();
         let disks = voters.iter().map(|voter| (voter.id, SimDisk::new(voter.id as u64))).collect();
         Cluster { net: Arc::default(), disks, voters, adjust }
     }
@@ -84,21 +93,31 @@ impl Cluster {
     }
 
     pub async fn start(&self, id: i32) -> Quorum {
+        self.try_start(id).await.expect("the voter starts")
+    }
+
+    pub async fn try_start(&self, id: i32) -> Result<Quorum, QuorumError> {
         let disk = self.disks[&id].clone();
-        self.start_on(id, Arc::new(disk), PathBuf::from("/data/__cluster_metadata-0")).await
+        self.try_start_on(id, Arc::new(disk), PathBuf::from("/data/__cluster_metadata-0")).await
+    }
+
+    /// Names another voter in the configuration of those that start from now on.
+    pub fn add_voter(&mut self, id: i32) {
+        self.voters.push(peer(id));
     }
 
     pub async fn start_on(&self, id: i32, disk: Arc<dyn Disk>, dir: PathBuf) -> Quorum {
-        let mut config = QuorumConfig::new(id, Uuid::from_u128(id as u128), "test".to_owned(), dir, self.voters.clone());
-        (self.adjust)(&mut config);
-        let wire = Wire { from: id, net: self.net.clone() };
-        let quorum = Quorum::start(config, disk, wire).await.expect("the voter starts");
-        self.net.running.lock().insert(id, quorum.clone());
-        quorum
+        self.try_start_on(id, disk, dir).await.expect("the voter starts")
     }
 
-    pub fn voter(&self, id: i32) -> Quorum {
-        self.net.running.lock()[&id].clone()
+    async fn try_start_on(&self, id: i32, disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Quorum, QuorumError> {
+        let mut config =
+            QuorumConfig::new(id, Uuid::from_u128(id as u128), "test".to_owned(), dir, self.voters.clone());
+        (self.adjust)(&mut config);
+        let wire = Wire { from: id, net: self.net.clone() };
+        let quorum = Quorum::start(config, disk, wire).await?;
+        self.net.running.lock().insert(id, quorum.clone());
+        Ok(quorum)
     }
 
     pub fn running(&self) -> Vec<(i32, Quorum)> {
@@ -147,6 +166,10 @@ impl Cluster {
     }
 }
 
+fn peer(id: i32) -> Peer {
+    Peer { id, host: "localhost".to_owned(), port: 9093 }
+}
+
 /// Waits for a status.
 pub async fn status_of(quorum: &Quorum, wanted: impl FnMut(&QuorumStatus) -> bool) -> QuorumStatus {
     let mut status = quorum.status();
@@ -156,7 +179,11 @@ pub async fn status_of(quorum: &Quorum, wanted: impl FnMut(&QuorumStatus) -> boo
 /// Waits until the voter has applied `offset`.
 pub async fn image_at(quorum: &Quorum, offset: i64) -> Arc<Image> {
     let mut image = quorum.image();
-    timeout(PATIENCE, image.wait_for(|image| image.offset() >= offset)).await.expect("it is applied").expect("it runs").clone()
+    timeout(PATIENCE, image.wait_for(|image| image.offset() >= offset))
+        .await
+        .expect("it is applied")
+        .expect("it runs")
+        .clone()
 }
 
 pub fn topic(name: &str) -> Vec<Record> {

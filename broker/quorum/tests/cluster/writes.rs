@@ -45,7 +45,10 @@ async fn a_broker_rebuilds_the_image_from_what_it_fetches() {
         }
     }
     assert_eq!(image, **leader.image().borrow());
-    assert_eq!(leader.read_committed(applied.offset + 1, 256).expect("the end"), Fetched::Batches(Vec::new()));
+    assert_eq!(
+        leader.read_committed(applied.offset + 1, 256).expect("the end"),
+        Fetched::Batches(Vec::new())
+    );
     let beyond = leader.read_committed(applied.offset + 2, 256);
     assert!(matches!(beyond, Err(QuorumError::OffsetOutOfRange { .. })), "{beyond:?}");
 }
@@ -79,5 +82,23 @@ async fn bytes_that_are_no_request_are_refused() {
         }
     }
     assert!(matches!(leader.handle_rpc(0, Bytes::new()).await, Err(QuorumError::UnknownRequest(0))));
+    propose_topics(&leader, "orders", 1).await;
+}
+
+#[tokio::test]
+async fn a_start_with_other_voters_than_the_first_is_refused() {
+    let mut cluster = Cluster::started(1).await;
+    cluster.leader().await;
+    cluster.stop_all().await;
+    cluster.add_voter(2);
+    let refused = cluster.try_start(1).await;
+    assert!(matches!(refused, Err(QuorumError::Config(_))));
+}
+
+#[tokio::test]
+async fn a_single_voter_has_nobody_to_hand_over_to() {
+    let cluster = Cluster::started(1).await;
+    let (_, leader) = cluster.leader().await;
+    assert!(matches!(leader.transfer_leadership().await, Err(QuorumError::NoSuccessor)));
     propose_topics(&leader, "orders", 1).await;
 }
