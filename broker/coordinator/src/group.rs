@@ -330,6 +330,8 @@ impl Group {
         self.state = if stored.members.is_empty() { GroupState::Empty } else { GroupState::Stable };
         let protocol = self.protocol.clone().unwrap_or_default();
         for member in &stored.members {
+            // A record that lists a member twice is damaged; the last one counts, as in a map.
+            self.remove(&member.member_id);
             self.add(Member::from_stored(member, &protocol));
             self.restart_session(&member.member_id, turn);
         }

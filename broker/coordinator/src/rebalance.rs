@@ -166,7 +166,7 @@ impl Group {
 
     /// Gives every waiting member its assignment.
     pub(crate) fn propagate_assignments(&mut self, turn: &mut Turn<'_>) {
-        self.answer_syncs(turn, |group, member_id| sync_response(group, member_id));
+        self.answer_syncs(turn, sync_response);
     }
 
     /// Takes the assignments back and tells every waiting member why.

@@ -192,12 +192,7 @@ mod tests {
     fn commits_are_written_as_the_tables_say() {
         let mut buffer = BytesMut::new();
         let (key, value) = offset(&mut buffer, "g", "topic", 3, &committed(None));
-        let table_key = OffsetCommitKey {
-            group: "g".into(),
-            topic: "topic".into(),
-            partition: 3,
-            ..OffsetCommitKey::default()
-        };
+        let table_key = OffsetCommitKey { group: "g".into(), topic: "topic".into(), partition: 3 };
         assert_eq!(key, with_version(1, &encode_to_bytes(&table_key, 0).unwrap()));
         let table_value = OffsetCommitValue {
             offset: 42,

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use klamm_wire::{DecodeError, ErrorCode, Str};
+use klamm_wire::{DecodeError, Str};
 
 use crate::config::GroupConfig;
-use crate::group::{Group, Turn, answer_waiting};
+use crate::group::{Group, Turn};
 use crate::records::{self, KeyValue, Record};
 use crate::reply::GroupReply;
 use crate::request::{Call, GroupRequest, RequestContext};
@@ -25,9 +25,9 @@ pub struct Effects {
 /// The coordinator of the groups of one `__consumer_offsets` partition.
 ///
 /// A new shard is fed the partition with [`replay`](Self::replay), then started with [`on_loaded`](Self::on_loaded);
-/// only then it takes requests. It changes its state at once: if the records cannot be written, the shard must be given
-/// up with [`resign`](Self::resign).
-#[derive(Debug)]
+/// only then it takes requests. It changes its state at once: if the records cannot be written, the shard must be
+/// dropped, and those who wait be told NOT_COORDINATOR.
+#[derive(Debug, Default)]
 pub struct GroupShard {
     pub(crate) config: GroupConfig,
     pub(crate) groups: BTreeMap<Str, Group>,
@@ -169,18 +169,6 @@ impl GroupShard {
         if self.waiting.contains_key(&token) {
             self.cancelled.push(token);
         }
-    }
-
-    /// Gives the shard up, because another broker coordinates its groups or because its records could not be written:
-    /// the replies to those who wait.
-    pub fn resign(self) -> Vec<(u64, GroupReply)> {
-        let mut effects = Effects::default();
-        let mut turn = Turn { config: &self.config, now_ms: 0, effects: &mut effects };
-        for member in self.groups.values().flat_map(|group| group.members.values()) {
-            answer_waiting(member, ErrorCode::NotCoordinator, &mut turn);
-        }
-        effects.replies.retain(|(token, _)| !self.cancelled.contains(token));
-        effects.replies
     }
 
     /// The group, made if it does not exist.

@@ -58,12 +58,10 @@ impl Group {
             let partitions = topic.partitions.iter().map(|partition| OffsetDeleteResponsePartition {
                 partition_index: partition.partition_index,
                 error_code: error.code(),
-                ..OffsetDeleteResponsePartition::default()
             });
             response.topics.push(OffsetDeleteResponseTopic {
                 name: topic.name.clone(),
                 partitions: partitions.collect(),
-                ..OffsetDeleteResponseTopic::default()
             });
         }
         response

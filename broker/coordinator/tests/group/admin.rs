@@ -32,13 +32,9 @@ fn list(driver: &mut Driver, states: &[&'static str], types: &[&'static str]) ->
 }
 
 fn delete_offsets(driver: &mut Driver, group: &'static str, topic: &'static str) -> OffsetDeleteResponse {
-    let partitions = [0, 1].map(|partition| OffsetDeleteRequestPartition {
-        partition_index: partition,
-        ..OffsetDeleteRequestPartition::default()
-    });
-    let topic =
-        OffsetDeleteRequestTopic { name: topic.into(), partitions: partitions.into(), ..Default::default() };
-    let request = OffsetDeleteRequest { group_id: group.into(), topics: vec![topic], ..Default::default() };
+    let partitions = [0, 1].map(|partition| OffsetDeleteRequestPartition { partition_index: partition });
+    let topic = OffsetDeleteRequestTopic { name: topic.into(), partitions: partitions.into() };
+    let request = OffsetDeleteRequest { group_id: group.into(), topics: vec![topic] };
     let token = driver.send(0, GroupRequest::OffsetDelete(request));
     match driver.replies.remove(&token) {
         Some(GroupReply::OffsetDelete(response)) => response,

@@ -128,7 +128,7 @@ impl Client {
 
     /// Deals the partitions out in ranges.
     fn assign(&mut self, response: &JoinGroupResponse) -> Vec<(Str, Bytes)> {
-        let members = i32::try_from(response.members.len()).unwrap();
+        let members = i32::try_from(response.members.len()).expect("few members");
         let mut decision = BTreeMap::new();
         let mut assignments = Vec::new();
         for (i, member) in (0..).zip(&response.members) {

@@ -59,7 +59,7 @@ impl Driver {
     pub fn fail_over(&mut self) {
         self.shard = GroupShard::new(self.config.clone());
         for (key, value) in &self.log {
-            self.shard.replay(key.clone(), value.clone()).unwrap();
+            self.shard.replay(key.clone(), value.clone()).expect("a readable record");
         }
         let effects = self.shard.on_loaded(self.now);
         self.take(effects);

@@ -1,10 +1,12 @@
 //! Failover: a shard loaded from the log carries on where the other stopped.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use klamm_coordinator::{GroupConfig, GroupShard};
-use klamm_wire::ErrorCode;
+use klamm_wire::messages::group_metadata_value::{GroupMetadataValue, MemberMetadata};
+use klamm_wire::{ErrorCode, Str, encode_to_bytes};
+use proptest::prelude::*;
 
-use crate::driver::{Driver, GROUP, Join, SESSION_MS};
+use crate::driver::{Driver, GROUP, INITIAL_DELAY_MS, Join, SESSION_MS};
 
 #[test]
 fn a_stable_group_carries_on_without_a_rebalance() {
@@ -96,4 +98,62 @@ fn records_of_other_coordinators_are_skipped_and_damaged_ones_are_errors() {
 #[test]
 fn nothing_is_due_before_a_shard_is_loaded() {
     assert_eq!(GroupShard::new(GroupConfig::default()).next_deadline(), None);
+}
+
+/// A group metadata record, version 3, of one member, with whatever numbers and ids.
+fn group_record(
+    generation: i32,
+    state_since: i64,
+    timeouts: (i32, i32),
+    leader: &str,
+) -> (Bytes, Option<Bytes>) {
+    let member = MemberMetadata {
+        member_id: "m".into(),
+        rebalance_timeout: timeouts.0,
+        session_timeout: timeouts.1,
+        ..MemberMetadata::default()
+    };
+    let metadata = GroupMetadataValue {
+        protocol_type: "consumer".into(),
+        generation,
+        protocol: Some("range".into()),
+        leader: Some(Str::copy_from(leader)),
+        current_state_timestamp: state_since,
+        members: vec![member.clone(), member],
+        ..GroupMetadataValue::default()
+    };
+    let mut value = BytesMut::from(&[0, 3][..]);
+    value.put_slice(&encode_to_bytes(&metadata, 3).expect("a small record"));
+    let mut key = BytesMut::from(&[0, 2, 0, 6][..]);
+    key.put_slice(GROUP.as_bytes());
+    (key.freeze(), Some(value.freeze()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_record_makes_a_shard_panic(key: Vec<u8>, kind in 0u8..4, value: Option<Vec<u8>>, version in 0u8..5) {
+        let mut shard = GroupShard::new(GroupConfig::default());
+        let key: Vec<u8> = [0, kind].into_iter().chain(key).collect();
+        let value = value.map(|value| [0, version].into_iter().chain(value).collect::<Vec<u8>>());
+        let _ = shard.replay(key.into(), value.map(Bytes::from));
+        shard.on_loaded(0);
+    }
+
+    #[test]
+    fn a_group_with_absurd_numbers_is_loaded_and_can_be_joined(
+        generation: i32, state_since: i64, timeouts: (i32, i32), leader in "[mn]?", ms in 0i64..100_000_000,
+    ) {
+        let mut driver = Driver::new();
+        driver.log.push(group_record(generation, state_since, timeouts, &leader));
+        let mut driver = driver.reloaded();
+        driver.advance(ms);
+        let (_, token) = driver.send_join_with_new_id(Join::new(4));
+        driver.leave(5, &[("m", None)]);
+        driver.advance(INITIAL_DELAY_MS);
+        let response = driver.joined(token);
+        prop_assert_eq!(response.error_code, 0);
+        prop_assert!(response.generation_id >= 0 || generation < 0);
+    }
 }

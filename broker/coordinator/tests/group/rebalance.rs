@@ -173,20 +173,3 @@ fn a_cancelled_token_that_waits_for_nothing_is_ignored() {
     driver.shard.cancel(77);
     assert_eq!(driver.shard.next_deadline(), deadline);
 }
-
-#[test]
-fn those_who_wait_are_told_when_the_shard_is_given_up() {
-    let mut driver = Driver::new();
-    let members = driver.joined_group(2);
-    let syncing = driver.send_sync(&members[1], 1, &[]);
-    let replies = driver.shard.resign();
-    assert_eq!(replies.len(), 1);
-    assert_eq!(replies[0].0, syncing);
-
-    let mut driver = Driver::new();
-    let joining = driver.send_join(Join::new(3));
-    let closed = driver.send_join(Join::new(3));
-    driver.shard.cancel(closed);
-    let replies = driver.shard.resign();
-    assert_eq!(replies.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [joining]);
-}

@@ -34,7 +34,7 @@ impl Random {
     }
 
     fn delay(&mut self, ms: u64) -> i64 {
-        i64::try_from(self.below(ms)).unwrap()
+        i64::try_from(self.below(ms)).expect("a short delay")
     }
 }
 
