@@ -84,7 +84,7 @@ impl Groups {
         let version = context.version;
         let (reply, answer) = oneshot::channel();
         let sent = self.shards.read().get(&partition).is_some_and(|shard| {
-            let message = Message::Request { connection, context, request: request.clone(), reply };
+            let message = Message::Request { connection, context, request: Box::new(request.clone()), reply };
             shard.requests.send(message).is_ok()
         });
         let error = match answer.await {

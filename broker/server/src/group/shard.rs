@@ -21,6 +21,14 @@ use crate::partition::Partition;
 /// Messages taken from the inbox at once: their records go into one batch.
 const MAX_BURST: usize = 256;
 
+/// Bytes of records put into one batch.
+const MAX_BATCH_BYTES: usize = 512 << 10;
+/// Bytes that a record takes beside its key and value, at most.
+const RECORD_OVERHEAD: usize = 32;
+
+/// Key and value of one record of the offsets topic.
+type KeyValue = (Bytes, Option<Bytes>);
+
 /// What the runtime tells a shard.
 pub enum Message {
     /// A request and where its reply goes.
@@ -30,7 +38,7 @@ pub enum Message {
         /// Client and version.
         context: RequestContext,
         /// The request.
-        request: GroupRequest,
+        request: Box<GroupRequest>,
         /// Where the reply goes.
         reply: oneshot::Sender<Result<GroupReply, ErrorCode>>,
     },
@@ -80,9 +88,10 @@ impl ShardTask {
         }
     }
 
-    /// Replays the log. Requests that come meanwhile are told to try again.
+    /// Replays the log. Requests that come meanwhile are told to try again; deletions of topics are made up for.
     async fn load(&mut self) -> Result<(), String> {
         let mut load = Box::pin(loader::replay(Arc::clone(&self.log), std::mem::take(&mut self.shard)));
+        let mut deleted = Vec::new();
         loop {
             tokio::select! {
                 loaded = &mut load => {
@@ -92,13 +101,15 @@ impl ShardTask {
                 message = self.inbox.recv() => match message {
                     // The receiver may have given up; then nobody needs the answer.
                     Some(Message::Request { reply, .. }) => drop(reply.send(Err(ErrorCode::CoordinatorLoadInProgress))),
-                    Some(Message::ConnectionClosed(_) | Message::TopicsDeleted(_)) => {}
+                    Some(Message::TopicsDeleted(names)) => deleted.extend(names),
+                    Some(Message::ConnectionClosed(_)) => {}
                     None => return Err("no longer the leader".to_owned()),
                 }
             }
         }
         let effects = self.shard.on_loaded(now_ms());
         self.carry_out(effects);
+        self.take(&mut vec![Message::TopicsDeleted(deleted)]);
         Ok(())
     }
 
@@ -134,7 +145,7 @@ impl ShardTask {
                     let token = self.next_token;
                     self.next_token += 1;
                     self.waiting.insert(token, (connection, reply));
-                    self.shard.handle(token, context, request, now)
+                    self.shard.handle(token, context, *request, now)
                 }
                 Message::TopicsDeleted(names) => {
                     // Nobody waits for this token.
@@ -172,12 +183,24 @@ impl ShardTask {
             }
             return;
         }
-        let append = batch(&effects.records).and_then(|b| self.log.append_committed(b, self.leader_epoch));
+        let appended = self.append(&effects.records);
         let replies = effects.replies;
-        self.writes.push_back(match append {
+        self.writes.push_back(match appended {
             Ok(done) => Box::pin(async move { (done.await, replies) }),
             Err(error) => Box::pin(std::future::ready((Err(error), replies))),
         });
+    }
+
+    /// Appends the records in as many batches as they need; the last one's commit is that of all.
+    fn append(&self, records: &[KeyValue]) -> Result<BoxFuture<'static, Result<(), ErrorCode>>, ErrorCode> {
+        let mut last: BoxFuture<'static, _> = Box::pin(std::future::ready(Ok(())));
+        let mut rest = records;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(fitting(rest));
+            last = Box::pin(self.log.append_committed(batch(now)?, self.leader_epoch)?);
+            rest = later;
+        }
+        Ok(last)
     }
 
     fn release(&mut self, replies: Vec<(u64, GroupReply)>) {
@@ -190,7 +213,17 @@ impl ShardTask {
     }
 }
 
-fn batch(records: &[(Bytes, Option<Bytes>)]) -> Result<bytes::BytesMut, ErrorCode> {
+/// How many of the records make one batch: at least one.
+fn fitting(records: &[KeyValue]) -> usize {
+    let mut bytes = 0;
+    let within = records.iter().take_while(|(key, value)| {
+        bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + RECORD_OVERHEAD;
+        bytes <= MAX_BATCH_BYTES
+    });
+    within.count().max(1)
+}
+
+fn batch(records: &[KeyValue]) -> Result<bytes::BytesMut, ErrorCode> {
     let now = now_ms();
     let mut builder = BatchBuilder::new(0);
     for (key, value) in records {
