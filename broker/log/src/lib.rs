@@ -1,1 +1,56 @@
-//! One partition's log on disk in Kafka's file formats, over a Disk trait.
+//! One partition's log on disk in Kafka's file formats, and the directory that many of them share.
+//!
+//! A log is a plain structure behind somebody else's lock: it has no thread, no clock and no async. Appending puts a batch
+//! into memory and decides everything about it (offsets, producer sequence, segment, index entries). The bytes reach the
+//! disk through a [`WriteJob`], which any thread runs without that lock; whatever is appended in the meantime goes into
+//! the next job, so one fsync covers every append that waits for it.
+//!
+//! | module | one thing |
+//! |---|---|
+//! | `log` | the log: append, write jobs, read, truncate, retention, one file each |
+//! | `load` | the walk over the files after a start or a truncation |
+//! | `segment`, `files` | what is known of a segment; its open files |
+//! | `index` | `.index` and `.timeindex` |
+//! | `scan` | walking batches in a file |
+//! | `tail` | the newest batches in memory |
+//! | `write`, `read` | the parts of a write and of a read that need no lock |
+//! | `epochs` | leader epochs and their checkpoint file |
+//! | `producer` | idempotent producers and their snapshot file |
+//! | `log_dir` | a data directory: lock, identity, checkpoints, partition directories |
+//! | `disk` | the file system behind a trait, real and simulated |
+//!
+//! The log never looks inside a batch beyond its header, except to compact it or to answer for a timestamp. It trusts
+//! nothing on disk that it can check: what fails a check is reported, never skipped.
+
+mod atomic_file;
+mod config;
+mod disk;
+mod epochs;
+mod error;
+mod files;
+mod index;
+mod load;
+mod log;
+mod log_dir;
+mod names;
+mod producer;
+mod read;
+mod scan;
+mod segment;
+mod tail;
+mod write;
+
+pub use config::LogConfig;
+pub use disk::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode, RealDisk, SimDisk, Wait};
+pub use epochs::EpochEntry;
+pub use error::{AppendError, LogError, ReadError};
+pub use load::Cut;
+pub use log::{
+    Appended, CorruptionPolicy, DeletedFiles, Log, OpenOptions, RecoveryReport, TimestampOffset, WrittenEnds,
+};
+pub use log_dir::{
+    Checkpoint, Checkpoints, LogDir, LogDirError, Owner, PartitionDir, PartitionDirState, TopicPartition,
+};
+pub use producer::{ProducerBatch, ProducerEntry};
+pub use read::{Chunk, DiskRead, LogRead, ReadPlan};
+pub use write::{WriteJob, WriteOutcome};

@@ -1,0 +1,32 @@
+//! Replacing a small file as a whole: temporary file, sync, rename, sync of the directory.
+
+use std::io;
+use std::path::Path;
+
+use crate::disk::{Disk, OpenMode, write_all_at};
+use crate::names::{TMP_SUFFIX, with_suffix};
+
+/// Replaces `path` durably: after a power loss the file has the old contents or the new ones.
+pub(crate) fn replace(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace_without_dir_sync(disk, path, contents, true)?;
+    match path.parent() {
+        Some(dir) => disk.sync_dir(dir),
+        None => Ok(()),
+    }
+}
+
+/// Replaces `path`; the new name is durable once the directory is synced, the contents are if `sync` says so.
+pub(crate) fn replace_without_dir_sync(
+    disk: &dyn Disk,
+    path: &Path,
+    contents: &[u8],
+    sync: bool,
+) -> io::Result<()> {
+    let temporary = with_suffix(path, TMP_SUFFIX);
+    let file = disk.open(&temporary, OpenMode::Replace)?;
+    write_all_at(&*file, &[contents], 0)?;
+    if sync {
+        file.sync_data()?;
+    }
+    disk.rename(&temporary, path)
+}

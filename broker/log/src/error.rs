@@ -1,0 +1,174 @@
+//! What can go wrong with a log.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use klamm_records::BatchError;
+use uuid::Uuid;
+
+/// Why a log cannot do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file system said no.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// An earlier write or sync failed, so what is on disk is unknown; the log takes no more calls.
+    #[error("log {} is offline: {reason}", dir.display())]
+    Offline {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The failure that took it offline.
+        reason: String,
+    },
+    /// A write job is out; its outcome must come back through `finish_write` first.
+    #[error("log {} has a write job outstanding", .0.display())]
+    WriteInProgress(PathBuf),
+    /// The directory belongs to another topic of the same name.
+    #[error("directory {} belongs to topic id {found}, not {expected}", dir.display())]
+    TopicIdMismatch {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The id in `partition.metadata`.
+        found: Uuid,
+        /// The id that the metadata log names.
+        expected: Uuid,
+    },
+    /// An offset outside the log.
+    #[error("offset {offset} lies outside {start}..={end}")]
+    OffsetOutOfRange {
+        /// The offset asked for.
+        offset: i64,
+        /// First offset of the log.
+        start: i64,
+        /// The offset after the last one.
+        end: i64,
+    },
+    /// Data that was durable is damaged.
+    #[error("{} is damaged at byte {position}: {reason}", path.display())]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// Where the damaged batch starts.
+        position: u64,
+        /// What is wrong with it.
+        reason: BatchError,
+    },
+}
+
+impl LogError {
+    /// Attaches what was tried and where to an error of the file system.
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { operation, path: path.to_path_buf(), source }
+    }
+}
+
+/// Why a batch was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The producer has sent this batch before; it was appended at these offsets.
+    #[error("duplicate of the batch at offsets {base_offset}..={last_offset}")]
+    DuplicateSequence {
+        /// First offset of the batch that was appended then.
+        base_offset: i64,
+        /// Last offset of that batch.
+        last_offset: i64,
+        /// Largest timestamp of that batch, Unix ms.
+        timestamp: i64,
+    },
+    /// The batch does not continue the producer's sequence.
+    #[error("producer {producer_id}: sequence {found} does not follow {last}")]
+    OutOfOrderSequence {
+        /// The producer.
+        producer_id: i64,
+        /// First sequence number of the batch.
+        found: i32,
+        /// The last sequence number appended, −1 if none in this epoch.
+        last: i32,
+    },
+    /// The batch comes from an older incarnation of the producer.
+    #[error("producer {producer_id}: epoch {found} is older than {current}")]
+    InvalidProducerEpoch {
+        /// The producer.
+        producer_id: i64,
+        /// Epoch of the batch.
+        found: i16,
+        /// The producer's current epoch.
+        current: i16,
+    },
+    /// The bytes are no sound batch.
+    #[error(transparent)]
+    Corrupt(#[from] BatchError),
+    /// A replicated batch does not lie behind the end of the log.
+    #[error("offset {found} does not continue the log, which ends at {expected}")]
+    OffsetsNotMonotonic {
+        /// The log's end.
+        expected: i64,
+        /// First offset of the batch.
+        found: i64,
+    },
+    /// The batch exceeds `max.message.bytes` (`MESSAGE_TOO_LARGE`).
+    #[error("batch of {size} bytes exceeds the limit of {max}")]
+    TooLarge {
+        /// Size of the batch in bytes.
+        size: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// The batch exceeds `segment.bytes` (`RECORD_LIST_TOO_LARGE`).
+    #[error("batch of {size} bytes exceeds a whole segment of {max}")]
+    LargerThanSegment {
+        /// Size of the batch in bytes.
+        size: usize,
+        /// Size of a segment in bytes.
+        max: usize,
+    },
+    /// The log is offline, see [`LogError::Offline`].
+    #[error("log is offline: {0}")]
+    Offline(String),
+}
+
+/// Why nothing was read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The offset lies outside the log.
+    #[error("offset {offset} lies outside {start}..={end}")]
+    OutOfRange {
+        /// The offset asked for.
+        offset: i64,
+        /// First offset of the log.
+        start: i64,
+        /// The offset after the last one.
+        end: i64,
+    },
+    /// The read would have to wait for the disk, and was told not to.
+    #[error("not in the page cache")]
+    WouldBlock,
+    /// The file system said no.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The segment.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// A batch header on disk is damaged.
+    #[error("{} is damaged at byte {position}: {reason}", path.display())]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// Where the damaged batch starts.
+        position: u64,
+        /// What is wrong with it.
+        reason: BatchError,
+    },
+    /// The log is offline, see [`LogError::Offline`].
+    #[error("log is offline: {0}")]
+    Offline(String),
+}

@@ -1,0 +1,395 @@
+//! Bringing a log up from its files: after a clean shutdown, after a crash, and after a truncation.
+//!
+//! The newest producer snapshot at or below the point up to which everything is durable is where the walk begins: what
+//! lies before it is synced with its indexes. From there on every batch is read, checked, and indexed again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use klamm_records::{BatchError, BatchHeader};
+
+use crate::disk::{Disk, DiskFile, OpenMode, Wait, read_file, remove_if_exists, write_all_at};
+use crate::epochs::EpochCache;
+use crate::files::SegmentFiles;
+use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry, count_stored, read_entries};
+use crate::producer::ProducerStates;
+use crate::producer::snapshot;
+use crate::scan::{Scan, ScanError};
+use crate::segment::{Segment, stored_entries};
+use crate::{LogConfig, LogError, names};
+
+/// What a walk cut off, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The log's end from now on.
+    pub offset: i64,
+    /// Base offset of the segment in which the bad batch was found.
+    pub segment: i64,
+    /// Where the bad batch starts in the segment.
+    pub position: u64,
+    /// Bytes cut off, later segments included.
+    pub bytes: u64,
+    /// Later segments removed.
+    pub segments_removed: usize,
+    /// What is wrong with the bad batch.
+    pub reason: BatchError,
+    /// The batch had been durable: this is a damaged disk, not a torn write.
+    pub below_recovery_point: bool,
+}
+
+/// How far a walk goes and what it may assume.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadLimits {
+    /// Snapshots up to this offset may be trusted together with all that lies before them.
+    pub(crate) trusted: i64,
+    /// Batches that reach beyond this offset are removed.
+    pub(crate) stop_at: i64,
+    /// Data below this offset was durable.
+    pub(crate) recovery_point: i64,
+    /// Whether damage below the recovery point is an error instead of a cut.
+    pub(crate) refuse_damage: bool,
+}
+
+/// A log as its files tell it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) end_offset: i64,
+    pub(crate) producers: ProducerStates,
+    /// Offsets of the snapshots on disk, ascending.
+    pub(crate) snapshots: Vec<i64>,
+    /// Offset of the snapshot from which the producers were restored.
+    pub(crate) resumed_at: i64,
+    pub(crate) cut: Option<Cut>,
+    pub(crate) scanned_bytes: u64,
+}
+
+/// Loads the segments in a directory.
+pub(crate) struct Loader<'a> {
+    pub(crate) disk: &'a Arc<dyn Disk>,
+    pub(crate) dir: &'a Arc<Path>,
+    pub(crate) config: &'a LogConfig,
+    pub(crate) epochs: &'a mut EpochCache,
+    pub(crate) limits: LoadLimits,
+}
+
+/// The end of a walk through one segment.
+struct Walked {
+    segment: Segment,
+    next_offset: i64,
+    damage: Option<BatchError>,
+    scanned: u64,
+}
+
+impl Loader<'_> {
+    /// Walks the segments with these base offsets, ascending, and repairs the files where they are torn.
+    pub(crate) fn load(mut self, bases: &[i64], snapshots: Vec<i64>) -> Result<Loaded, LogError> {
+        let first = bases.first().copied().unwrap_or(0);
+        let mut loaded = Loaded {
+            segments: Vec::with_capacity(bases.len()),
+            end_offset: first,
+            producers: ProducerStates::default(),
+            snapshots,
+            resumed_at: first,
+            cut: None,
+            scanned_bytes: 0,
+        };
+        self.resume(first, &mut loaded)?;
+        for (index, base) in bases.iter().enumerate() {
+            let rest = bases.get(index..).unwrap_or_default();
+            if *base >= self.limits.stop_at && index > 0 {
+                self.remove(rest)?;
+                break;
+            }
+            let next_base = rest.get(1).copied();
+            if !self.load_segment(*base, next_base, &mut loaded)? {
+                let later = rest.get(1..).unwrap_or_default();
+                let bytes = self.remove(later)?;
+                if let Some(cut) = &mut loaded.cut {
+                    cut.segments_removed += later.len();
+                    cut.bytes += bytes;
+                }
+                break;
+            }
+        }
+        self.settle(&mut loaded)?;
+        Ok(loaded)
+    }
+
+    /// Restores the producers from the newest sound snapshot that may be trusted.
+    fn resume(&mut self, first: i64, loaded: &mut Loaded) -> Result<(), LogError> {
+        let usable = |offset: &i64| (first..=self.limits.trusted).contains(offset);
+        for offset in loaded.snapshots.iter().rev().copied().filter(usable) {
+            let path = self.path(offset, names::SNAPSHOT);
+            let contents = read_file(&**self.disk, &path).map_err(LogError::io("read", &path))?;
+            if let Some(producers) = snapshot::decode(&contents) {
+                loaded.producers = producers;
+                loaded.resumed_at = offset;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads one segment; false if the log ends in it.
+    fn load_segment(&mut self, base: i64, next: Option<i64>, loaded: &mut Loaded) -> Result<bool, LogError> {
+        let files = Arc::new(SegmentFiles::new(Arc::clone(self.disk), Arc::clone(self.dir), base));
+        let path = files.log_path();
+        let size = files.log().and_then(|file| file.len()).map_err(LogError::io("open", &path))?;
+        if base < loaded.end_offset {
+            return self.cut_overlap(files, size, loaded);
+        }
+        let untouched = next.filter(|next| *next <= loaded.resumed_at.min(self.limits.stop_at));
+        if let Some(next) = untouched
+            && let Ok(segment) = Segment::closed(Arc::clone(&files), size)
+        {
+            loaded.end_offset = next;
+            loaded.segments.push(segment);
+            return Ok(true);
+        }
+        let walked = self.walk(files, size, loaded)?;
+        loaded.end_offset = walked.next_offset;
+        loaded.scanned_bytes += walked.scanned;
+        let position = walked.segment.size;
+        loaded.segments.push(walked.segment);
+        if position == size {
+            return Ok(true);
+        }
+        if let Some(reason) = walked.damage {
+            self.note_cut(base, position, size - position, reason, loaded)?;
+        }
+        Ok(false)
+    }
+
+    /// A segment that begins before its predecessor ends is left over from before a truncation.
+    fn cut_overlap(
+        &self,
+        files: Arc<SegmentFiles>,
+        size: u64,
+        loaded: &mut Loaded,
+    ) -> Result<bool, LogError> {
+        let base = files.base_offset();
+        let reason = BatchError::InvalidOffsets { base_offset: base, last_offset_delta: 0 };
+        self.note_cut(base, 0, size, reason, loaded)?;
+        self.remove(&[base])?;
+        Ok(false)
+    }
+
+    fn note_cut(
+        &self,
+        segment: i64,
+        position: u64,
+        bytes: u64,
+        reason: BatchError,
+        loaded: &mut Loaded,
+    ) -> Result<(), LogError> {
+        let offset = loaded.end_offset;
+        let below_recovery_point = offset < self.limits.recovery_point;
+        if below_recovery_point && self.limits.refuse_damage {
+            return Err(LogError::Damaged { path: self.path(segment, names::LOG), position, reason });
+        }
+        let cut = Cut { offset, segment, position, bytes, segments_removed: 0, reason, below_recovery_point };
+        loaded.cut = Some(cut);
+        Ok(())
+    }
+
+    fn walk(&mut self, files: Arc<SegmentFiles>, size: u64, loaded: &mut Loaded) -> Result<Walked, LogError> {
+        let path = files.log_path();
+        let start = WalkStart::find(&files, size, loaded.resumed_at).map_err(LogError::io("read", &path))?;
+        let file = Arc::clone(files.log().map_err(LogError::io("open", &path))?);
+        let segment = start.segment(files, &*file, size).map_err(LogError::io("read", &path))?;
+        let next_offset = loaded.end_offset.max(segment.base_offset());
+        let mut walked = Walked { segment, next_offset, damage: None, scanned: 0 };
+        let mut scan = Scan::verifying(&*file, start.position, size);
+        match self.walk_batches(&mut scan, &mut walked, start.position > 0, loaded) {
+            Ok(()) => {}
+            Err(ScanError::Io(error)) => return Err(LogError::io("read", &path)(error)),
+            Err(ScanError::Damaged { reason, .. }) => walked.damage = Some(reason),
+        }
+        walked.scanned = walked.segment.size - start.position;
+        walked.segment.written = walked.segment.size;
+        walked.segment.unsynced = true;
+        Ok(walked)
+    }
+
+    /// Takes in one batch after another; `indexed` says that the first one has its index entry and its predecessors
+    /// are not known.
+    fn walk_batches(
+        &mut self,
+        scan: &mut Scan<'_>,
+        walked: &mut Walked,
+        mut indexed: bool,
+        loaded: &mut Loaded,
+    ) -> Result<(), ScanError> {
+        while let Some(found) = scan.next()? {
+            scan.verify(&found)?;
+            let header = &found.header;
+            let (base_offset, last_offset_delta) = (header.base_offset, header.last_offset_delta);
+            let span = header.last_offset().saturating_sub(walked.segment.base_offset());
+            let follows = if indexed {
+                base_offset >= walked.segment.base_offset()
+            } else {
+                base_offset >= walked.next_offset
+            };
+            if !follows || span > i64::from(i32::MAX) {
+                let reason = BatchError::InvalidOffsets { base_offset, last_offset_delta };
+                return Err(ScanError::Damaged { position: found.position, reason });
+            }
+            if header.next_offset() > self.limits.stop_at {
+                break;
+            }
+            walked.segment.note(header, self.config.index_interval_bytes, !indexed);
+            walked.next_offset = header.next_offset();
+            indexed = false;
+            self.replay(header, loaded);
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, header: &BatchHeader, loaded: &mut Loaded) {
+        if header.base_offset >= loaded.resumed_at {
+            loaded.producers.update(header);
+        }
+        self.epochs.assign(header.leader_epoch, header.base_offset);
+    }
+
+    /// Makes the files what the walk found them to be.
+    fn settle(&mut self, loaded: &mut Loaded) -> Result<(), LogError> {
+        let last = loaded.segments.len().saturating_sub(1);
+        // Only segments that were walked can differ from their files.
+        for (index, segment) in loaded.segments.iter_mut().enumerate().filter(|(_, segment)| segment.unsynced)
+        {
+            let path = segment.files.log_path();
+            settle_segment(segment, index < last).map_err(LogError::io("repair", &path))?;
+        }
+        self.epochs.truncate_from_end(loaded.end_offset);
+        // Those behind the one that was used are unsound, or name indexes that may not be on disk.
+        let beyond = loaded.snapshots.partition_point(|offset| *offset <= loaded.resumed_at);
+        for offset in loaded.snapshots.split_off(beyond) {
+            self.remove_file(offset, names::SNAPSHOT)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the segments with these base offsets; returns how many bytes of records they had.
+    fn remove(&self, bases: &[i64]) -> Result<u64, LogError> {
+        let mut bytes = 0;
+        for base in bases {
+            let path = self.path(*base, names::LOG);
+            let length = self.disk.open(&path, OpenMode::Read).and_then(|file| file.len());
+            bytes += length.map_err(LogError::io("open", &path))?;
+            for extension in [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX] {
+                self.remove_file(*base, extension)?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn remove_file(&self, base: i64, extension: &str) -> Result<(), LogError> {
+        let path = self.path(base, extension);
+        remove_if_exists(&**self.disk, &path).map_err(LogError::io("remove", &path))
+    }
+
+    fn path(&self, base: i64, extension: &str) -> PathBuf {
+        self.dir.join(names::segment_file(base, extension))
+    }
+}
+
+/// Where in a segment a walk starts, and what the indexes hold up to there.
+struct WalkStart {
+    position: u64,
+    offsets: usize,
+    times: usize,
+    max: Option<TimeEntry>,
+}
+
+impl WalkStart {
+    const BEGINNING: Self = Self { position: 0, offsets: 0, times: 0, max: None };
+
+    /// The last batch before `resumed_at` that has an index entry and is sound, or the beginning.
+    fn find(files: &SegmentFiles, size: u64, resumed_at: i64) -> io::Result<Self> {
+        let base = files.base_offset();
+        let (Ok(stored), Ok(stored_times)) =
+            (stored_entries::<OffsetEntry>(files), stored_entries::<TimeEntry>(files))
+        else {
+            return Ok(Self::BEGINNING);
+        };
+        let index = files.offset_index()?;
+        let before = |entry: &OffsetEntry| entry.offset < resumed_at;
+        let offsets = count_stored(&**index, base, stored, Wait::Allowed, before)?;
+        let Some(last) = offsets.checked_sub(1) else { return Ok(Self::BEGINNING) };
+        let entry = read_entries::<OffsetEntry>(&**index, base, last, 1, Wait::Allowed)?.first().copied();
+        let Some(entry) = entry.filter(|entry| points_to_batch(files, size, *entry)) else {
+            return Ok(Self::BEGINNING);
+        };
+        let time_index = files.open(names::TIME_INDEX, OpenMode::Read)?;
+        let covered = |time: &TimeEntry| time.offset <= entry.offset;
+        let times = count_stored(&*time_index, base, stored_times, Wait::Allowed, covered)?;
+        let max = match times.checked_sub(1) {
+            Some(last) => read_entries(&*time_index, base, last, 1, Wait::Allowed)?.first().copied(),
+            None => None,
+        };
+        Ok(Self { position: entry.position, offsets, times, max })
+    }
+
+    /// The segment as it is known before the walk.
+    fn segment(&self, files: Arc<SegmentFiles>, file: &dyn DiskFile, size: u64) -> io::Result<Segment> {
+        let mut segment = Segment::resumed(files, self.position, self.offsets, self.times, self.max);
+        if self.position > 0 {
+            match Scan::headers(file, 0, size, Wait::Allowed).next() {
+                Ok(Some(first)) => segment.set_first_timestamp(first.header.max_timestamp),
+                Ok(None) | Err(ScanError::Damaged { .. }) => {}
+                Err(ScanError::Io(error)) => return Err(error),
+            }
+        }
+        Ok(segment)
+    }
+}
+
+/// Whether a sound batch that ends at the entry's offset lies at its position.
+fn points_to_batch(files: &SegmentFiles, size: u64, entry: OffsetEntry) -> bool {
+    let Ok(file) = files.log() else { return false };
+    let mut scan = Scan::verifying(&**file, entry.position, size);
+    match scan.next() {
+        Ok(Some(found)) => found.header.last_offset() == entry.offset && scan.verify(&found).is_ok(),
+        _ => false,
+    }
+}
+
+/// Cuts the files of a segment to what is known of it; a closed one gets its indexes completed.
+fn settle_segment(segment: &mut Segment, closed: bool) -> io::Result<()> {
+    let files = Arc::clone(&segment.files);
+    let file = files.log()?;
+    if file.len()? > segment.size {
+        file.set_len(segment.size)?;
+    }
+    cut_index(&files, OffsetEntry::EXTENSION, segment.offsets.stored_bytes())?;
+    cut_index(&files, TimeEntry::EXTENSION, segment.times.stored_bytes())?;
+    if !closed {
+        return Ok(());
+    }
+    segment.push_max_timestamp();
+    store_waiting(&files, &mut segment.offsets)?;
+    store_waiting(&files, &mut segment.times)?;
+    segment.indexes_unsynced = true;
+    Ok(())
+}
+
+fn cut_index(files: &SegmentFiles, extension: &str, length: u64) -> io::Result<()> {
+    match files.open(extension, OpenMode::Write) {
+        Ok(file) if file.len()? > length => file.set_len(length),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn store_waiting<E: IndexEntry>(files: &SegmentFiles, index: &mut SparseIndex<E>) -> io::Result<()> {
+    let file = files.open(E::EXTENSION, OpenMode::Create)?;
+    if let Some(write) = index.store(files.base_offset(), i64::MAX) {
+        write_all_at(&*file, &[&write.bytes], write.position)?;
+        index.stored(write.count);
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Opening a log: creating it, trusting it after a clean shutdown, recovering it after any other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use super::{DEFAULT_TAIL_LIMIT, Log, UnsyncedNames};
+use crate::disk::{Disk, OpenMode, read_file_if_exists, remove_if_exists, write_all_at};
+use crate::epochs::EpochCache;
+use crate::load::{Cut, LoadLimits, Loaded, Loader};
+use crate::names::{CLEANED_SUFFIX, DELETED_SUFFIX, SWAP_SUFFIX, TMP_SUFFIX};
+use crate::producer::ProducerStates;
+use crate::tail::Tail;
+use crate::{LogConfig, LogError, names};
+
+/// What to do about a bad batch in data that had been durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CorruptionPolicy {
+    /// Cut the log there and say so; right when other replicas have the data.
+    #[default]
+    Truncate,
+    /// Do not open the log ([`LogError::Damaged`]) and change nothing.
+    Refuse,
+}
+
+/// What the owner of the log knows from its checkpoints.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenOptions {
+    /// Everything before this offset was durable (`recovery-point-offset-checkpoint`).
+    pub recovery_point: i64,
+    /// First offset of the log (`log-start-offset-checkpoint`).
+    pub log_start_offset: i64,
+    /// The directory was shut down cleanly, so that every log was closed.
+    pub clean_shutdown: bool,
+    /// The id that the metadata log gives the topic; checked against the directory and written into a new one.
+    pub topic_id: Option<Uuid>,
+    /// What to do about a bad batch in data that had been durable.
+    pub corruption: CorruptionPolicy,
+}
+
+/// What opening found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The log did not exist.
+    pub created: bool,
+    /// The log was not closed, and was walked from its recovery point on.
+    pub recovered: bool,
+    /// Bytes of batches that were read and checked.
+    pub scanned_bytes: u64,
+    /// What was cut off. A torn write at the end is ordinary after a crash; `below_recovery_point` is not.
+    pub cut: Option<Cut>,
+    /// The log ended before its start offset, and was emptied.
+    pub emptied: bool,
+    /// `leader-epoch-checkpoint` was missing or damaged, and was built from the batches.
+    pub rebuilt_epochs: bool,
+}
+
+/// What a partition's directory holds.
+#[derive(Debug, Default)]
+struct Contents {
+    segments: Vec<i64>,
+    snapshots: Vec<i64>,
+    leftovers: Vec<PathBuf>,
+}
+
+impl Log {
+    /// Opens the log in `dir`, which is created if it does not exist. A log without data has no segment files, and
+    /// nothing is synced before the first data is.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        config: LogConfig,
+        options: OpenOptions,
+    ) -> Result<(Self, RecoveryReport), LogError> {
+        let created = !disk.exists(&dir).map_err(LogError::io("look at", &dir))?;
+        if created {
+            disk.create_dir_all(&dir).map_err(LogError::io("create", &dir))?;
+        }
+        let contents = list(&*disk, &dir)?;
+        let mut log = Self::empty(disk, dir.into(), config, options.log_start_offset.max(0));
+        log.unsynced_names = UnsyncedNames { inside: created, directory: created, partition_metadata: false };
+        log.check_topic_id(options.topic_id)?;
+        let mut report = RecoveryReport { created, ..RecoveryReport::default() };
+        log.remove_leftovers(&contents.leftovers)?;
+        if !contents.segments.is_empty() {
+            log.load(contents, &options, &mut report)?;
+        }
+        Ok((log, report))
+    }
+
+    fn empty(disk: Arc<dyn Disk>, dir: Arc<Path>, config: LogConfig, start: i64) -> Self {
+        let mut log = Self {
+            disk,
+            dir,
+            config,
+            topic_id: None,
+            segments: Vec::new(),
+            tail: Tail::new(DEFAULT_TAIL_LIMIT),
+            epochs: EpochCache::default(),
+            producers: ProducerStates::default(),
+            start_offset: start,
+            end_offset: start,
+            written_end: start,
+            durable_end: start,
+            snapshots: Vec::new(),
+            waiting_snapshots: Vec::new(),
+            bytes_since_snapshot: 0,
+            unsynced_names: UnsyncedNames::default(),
+            flush_to: None,
+            in_flight: None,
+            changed: false,
+            offline: None,
+        };
+        log.segments.push(log.new_segment(start));
+        log
+    }
+
+    fn load(
+        &mut self,
+        contents: Contents,
+        options: &OpenOptions,
+        report: &mut RecoveryReport,
+    ) -> Result<(), LogError> {
+        let epochs = self.read_epochs()?;
+        report.rebuilt_epochs = epochs.is_none();
+        self.epochs = epochs.unwrap_or_default();
+        let trusted = match (report.rebuilt_epochs, options.clean_shutdown) {
+            (true, _) => -1,
+            (false, true) => i64::MAX,
+            (false, false) => options.recovery_point,
+        };
+        let recovery_point = options.recovery_point;
+        let refuse_damage = options.corruption == CorruptionPolicy::Refuse;
+        let limits = LoadLimits { trusted, stop_at: i64::MAX, recovery_point, refuse_damage };
+        let loader = Loader {
+            disk: &self.disk,
+            dir: &self.dir,
+            config: &self.config,
+            epochs: &mut self.epochs,
+            limits,
+        };
+        let loaded = loader.load(&contents.segments, contents.snapshots)?;
+        report.recovered = !options.clean_shutdown || loaded.cut.is_some();
+        report.scanned_bytes = loaded.scanned_bytes;
+        report.cut = loaded.cut.clone();
+        self.adopt(loaded, options, report)
+    }
+
+    fn adopt(
+        &mut self,
+        loaded: Loaded,
+        options: &OpenOptions,
+        report: &mut RecoveryReport,
+    ) -> Result<(), LogError> {
+        self.segments = loaded.segments;
+        self.producers = loaded.producers;
+        self.snapshots = loaded.snapshots;
+        self.end_offset = loaded.end_offset;
+        self.written_end = loaded.end_offset;
+        let first = self.segments.first().map_or(0, |segment| segment.base_offset());
+        self.start_offset = options.log_start_offset.max(first);
+        if self.end_offset < self.start_offset {
+            report.emptied = true;
+            return self.reset_to(self.start_offset);
+        }
+        self.epochs.truncate_from_start(self.start_offset);
+        if report.recovered {
+            // What was found may sit in the page cache only; the first job makes it durable.
+            self.durable_end = options.recovery_point.clamp(self.start_offset, self.end_offset);
+            self.flush_to = Some(self.end_offset);
+            self.unsynced_names.inside = true;
+            self.changed = true;
+            self.snapshot_producers(self.end_offset);
+        } else {
+            self.durable_end = self.end_offset;
+            self.segments.iter_mut().for_each(|segment| segment.unsynced = false);
+        }
+        Ok(())
+    }
+
+    /// The leader epochs in the checkpoint file; `None` if it is missing or damaged.
+    fn read_epochs(&self) -> Result<Option<EpochCache>, LogError> {
+        let path = self.dir.join(names::LEADER_EPOCHS);
+        let contents = read_file_if_exists(&*self.disk, &path).map_err(LogError::io("read", &path))?;
+        Ok(contents.and_then(|contents| EpochCache::parse(std::str::from_utf8(&contents).ok()?)))
+    }
+
+    /// Compares the directory's topic id with the expected one; a directory without one gets it.
+    fn check_topic_id(&mut self, expected: Option<Uuid>) -> Result<(), LogError> {
+        let found = read_topic_id(&*self.disk, &self.dir)?;
+        self.topic_id = found.or(expected);
+        match (found, expected) {
+            (Some(found), Some(expected)) if found != expected => {
+                Err(LogError::TopicIdMismatch { dir: self.dir.to_path_buf(), found, expected })
+            }
+            (None, Some(expected)) => self.write_topic_id(expected),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_topic_id(&mut self, topic_id: Uuid) -> Result<(), LogError> {
+        let path = self.dir.join(names::PARTITION_METADATA);
+        let text = format!("version: 0\ntopic_id: {}\n", URL_SAFE_NO_PAD.encode(topic_id.as_bytes()));
+        let file = self.disk.open(&path, OpenMode::Replace).map_err(LogError::io("create", &path))?;
+        write_all_at(&*file, &[text.as_bytes()], 0).map_err(LogError::io("write", &path))?;
+        self.unsynced_names.inside = true;
+        self.unsynced_names.partition_metadata = true;
+        Ok(())
+    }
+
+    fn remove_leftovers(&self, leftovers: &[PathBuf]) -> Result<(), LogError> {
+        leftovers
+            .iter()
+            .try_for_each(|path| remove_if_exists(&*self.disk, path).map_err(LogError::io("remove", path)))
+    }
+}
+
+/// The topic id in `partition.metadata`; `None` if the file is missing or was torn before its first sync.
+pub(crate) fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<Uuid>, LogError> {
+    let path = dir.join(names::PARTITION_METADATA);
+    let contents = read_file_if_exists(disk, &path).map_err(LogError::io("read", &path))?;
+    Ok(contents.and_then(|contents| parse_topic_id(std::str::from_utf8(&contents).ok()?)))
+}
+
+/// Reads the two lines "version: 0" and "topic_id: <base64>".
+fn parse_topic_id(text: &str) -> Option<Uuid> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (version, id) = (lines.next()?, lines.next()?);
+    if (version.0.trim(), version.1.trim(), id.0.trim()) != ("version", "0", "topic_id") {
+        return None;
+    }
+    Uuid::from_slice(&URL_SAFE_NO_PAD.decode(id.1.trim()).ok()?).ok()
+}
+
+/// Sorts the names in a partition's directory. A finished compaction is put into place on the way.
+fn list(disk: &dyn Disk, dir: &Path) -> Result<Contents, LogError> {
+    let mut contents = Contents::default();
+    let mut indexes = Vec::new();
+    for entry in disk.list(dir).map_err(LogError::io("list", dir))?.into_iter().filter(|entry| !entry.is_dir)
+    {
+        let path = dir.join(&entry.name);
+        let unfinished = [DELETED_SUFFIX, CLEANED_SUFFIX, TMP_SUFFIX, SWAP_SUFFIX];
+        if unfinished.iter().any(|suffix| entry.name.ends_with(suffix)) {
+            contents.leftovers.push(path);
+            continue;
+        }
+        match names::parse_segment_file(&entry.name) {
+            Some((base, names::LOG)) => contents.segments.push(base),
+            Some((offset, names::SNAPSHOT)) => contents.snapshots.push(offset),
+            Some((base, names::OFFSET_INDEX | names::TIME_INDEX | names::TXN_INDEX)) => {
+                indexes.push((base, path))
+            }
+            _ => {}
+        }
+    }
+    contents.segments.sort_unstable();
+    contents.snapshots.sort_unstable();
+    let orphans = indexes.into_iter().filter(|(base, _)| !contents.segments.contains(base));
+    contents.leftovers.extend(orphans.map(|(_, path)| path));
+    Ok(contents)
+}

@@ -1,0 +1,115 @@
+//! Cutting the log at its end, as a follower does, and starting it anew.
+
+use super::Log;
+use crate::disk::remove_if_exists;
+use crate::load::{LoadLimits, Loader};
+use crate::segment::Segment;
+use crate::{LogError, names};
+
+impl Log {
+    /// Removes everything at and behind `offset`. A batch that contains the offset goes as a whole, so the log may end
+    /// before it. Needs the outcome of an outstanding job first; waits for the disk.
+    pub fn truncate_to(&mut self, offset: i64) -> Result<(), LogError> {
+        self.require_idle()?;
+        if offset >= self.end_offset {
+            return Ok(());
+        }
+        if self.segments.first().is_none_or(|first| offset <= first.base_offset()) {
+            return self.reset_to(offset);
+        }
+        self.tail.truncate(offset);
+        self.write_out()?;
+        self.tail.clear();
+        self.reload(offset.min(self.written_end))
+    }
+
+    /// Removes everything; the log starts and ends at `start` from now on.
+    pub fn reset_to(&mut self, start: i64) -> Result<(), LogError> {
+        self.require_idle()?;
+        self.tail.clear();
+        self.waiting_snapshots.clear();
+        let segments = std::mem::take(&mut self.segments);
+        let removed = segments.iter().try_for_each(|segment| self.remove_files(segment));
+        self.segments = vec![self.new_segment(start)];
+        for snapshot in std::mem::take(&mut self.snapshots) {
+            remove_snapshot(self, snapshot)?;
+        }
+        self.epochs.clear();
+        self.producers.clear();
+        (self.start_offset, self.end_offset, self.written_end, self.durable_end) =
+            (start, start, start, start);
+        self.note_rewritten();
+        removed
+    }
+
+    /// Puts what is left in memory into the files. A full disk is not a failure here: what cannot be written is cut.
+    fn write_out(&mut self) -> Result<(), LogError> {
+        while self.tail.has_pending()
+            && let Some(job) = self.start_write()
+        {
+            match self.finish_write(job.run()) {
+                Ok(_) => {}
+                Err(LogError::Io { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the files at `end` and learns anew what they hold.
+    fn reload(&mut self, end: i64) -> Result<(), LogError> {
+        // Segments that only exist in memory hold nothing that was kept.
+        self.segments.retain(|segment| segment.created);
+        self.waiting_snapshots.clear();
+        let bases: Vec<i64> = self.segments.iter().map(Segment::base_offset).collect();
+        let limits = LoadLimits { trusted: end, stop_at: end, recovery_point: 0, refuse_damage: false };
+        let loader = Loader {
+            disk: &self.disk,
+            dir: &self.dir,
+            config: &self.config,
+            epochs: &mut self.epochs,
+            limits,
+        };
+        let loaded = match loader.load(&bases, std::mem::take(&mut self.snapshots)) {
+            Ok(loaded) => loaded,
+            Err(error) => return Err(self.poison(error.to_string())),
+        };
+        let old = std::mem::replace(&mut self.segments, loaded.segments);
+        for segment in &mut self.segments {
+            if let Some(old) = old.iter().find(|old| old.base_offset() == segment.base_offset()) {
+                segment.unsynced |= old.unsynced;
+                segment.indexes_unsynced |= old.indexes_unsynced;
+            }
+        }
+        self.producers = loaded.producers;
+        self.snapshots = loaded.snapshots;
+        self.end_offset = loaded.end_offset;
+        self.written_end = loaded.end_offset;
+        self.durable_end = self.durable_end.min(loaded.end_offset);
+        self.start_offset = self.start_offset.min(loaded.end_offset);
+        self.note_rewritten();
+        self.bytes_since_snapshot = loaded.scanned_bytes;
+        Ok(())
+    }
+
+    fn note_rewritten(&mut self) {
+        self.unsynced_names.inside = true;
+        self.epochs.mark_dirty();
+        self.bytes_since_snapshot = 0;
+        self.flush_to = None;
+        self.changed = true;
+    }
+
+    fn remove_files(&self, segment: &Segment) -> Result<(), LogError> {
+        for extension in [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX] {
+            let path = segment.files.path(extension);
+            remove_if_exists(&*self.disk, &path).map_err(LogError::io("remove", &path))?;
+        }
+        Ok(())
+    }
+}
+
+fn remove_snapshot(log: &Log, offset: i64) -> Result<(), LogError> {
+    let path = log.path(offset, names::SNAPSHOT);
+    remove_if_exists(&*log.disk, &path).map_err(LogError::io("remove", &path))
+}

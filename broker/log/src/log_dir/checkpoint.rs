@@ -1,0 +1,83 @@
+//! The checkpoint files: one offset a partition, as text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use super::{LogDirError, TopicPartition};
+use crate::atomic_file;
+use crate::disk::{Disk, read_file_if_exists};
+
+/// One of the checkpoint files of a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// Everything before the offset is durable.
+    RecoveryPoint,
+    /// The first offset of the log.
+    LogStart,
+    /// The high watermark.
+    HighWatermark,
+    /// Everything before the offset is compacted.
+    Cleaner,
+}
+
+/// The offsets in a checkpoint.
+pub type Checkpoints = BTreeMap<TopicPartition, i64>;
+
+impl Checkpoint {
+    /// The file's name.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::RecoveryPoint => "recovery-point-offset-checkpoint",
+            Self::LogStart => "log-start-offset-checkpoint",
+            Self::HighWatermark => "replication-offset-checkpoint",
+            Self::Cleaner => "cleaner-offset-checkpoint",
+        }
+    }
+}
+
+pub(super) fn read(disk: &dyn Disk, dir: &Path, checkpoint: Checkpoint) -> Result<Checkpoints, LogDirError> {
+    let path = dir.join(checkpoint.file_name());
+    match read_file_if_exists(disk, &path).map_err(LogDirError::io("read", &path))? {
+        None => Ok(Checkpoints::new()),
+        Some(contents) => parse(&contents).map_err(|reason| LogDirError::Malformed { path, reason }),
+    }
+}
+
+pub(super) fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    checkpoint: Checkpoint,
+    offsets: &Checkpoints,
+) -> Result<(), LogDirError> {
+    let mut text = format!("0\n{}\n", offsets.len());
+    for (partition, offset) in offsets {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{} {} {offset}", partition.topic, partition.partition);
+    }
+    let path = dir.join(checkpoint.file_name());
+    atomic_file::replace(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))
+}
+
+/// Reads version 0: the version, the number of entries, then "topic partition offset" a line.
+fn parse(contents: &[u8]) -> Result<Checkpoints, String> {
+    let text = std::str::from_utf8(contents).map_err(|_| "not UTF-8".to_string())?;
+    let mut lines = text.lines();
+    if lines.next().map(str::trim) != Some("0") {
+        return Err("version is not 0".to_string());
+    }
+    let count: Option<usize> = lines.next().and_then(|line| line.trim().parse().ok());
+    let mut offsets = Checkpoints::new();
+    for line in lines.filter(|line| !line.trim().is_empty()) {
+        let (partition, offset) = parse_entry(line).ok_or_else(|| format!("bad entry {line:?}"))?;
+        offsets.insert(partition, offset);
+    }
+    if count == Some(offsets.len()) { Ok(offsets) } else { Err("wrong number of entries".to_string()) }
+}
+
+fn parse_entry(line: &str) -> Option<(TopicPartition, i64)> {
+    let mut fields = line.split_whitespace();
+    let partition = TopicPartition::new(fields.next()?, fields.next()?.parse().ok()?);
+    let offset = fields.next()?.parse().ok()?;
+    fields.next().is_none().then_some((partition, offset))
+}

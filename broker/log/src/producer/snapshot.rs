@@ -1,0 +1,110 @@
+//! The `.snapshot` file: producer states at one offset, Kafka's version 1.
+//!
+//! Layout: version i16, CRC-32C u32 of everything after it, number of entries i32, entries of 46 bytes. Only the last
+//! batch of each producer is stored.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BufMut};
+
+use super::{ProducerBatch, ProducerEntry, ProducerStates};
+
+const VERSION: i16 = 1;
+const HEADER: usize = 6;
+const ENTRY: usize = 46;
+const NO_TRANSACTION: i64 = -1;
+
+/// The file's contents.
+pub(crate) fn encode(states: &ProducerStates) -> Vec<u8> {
+    let mut entries: Vec<_> = states.iter().collect();
+    entries.sort_by_key(|(id, _)| *id);
+    let mut body = Vec::with_capacity(4 + entries.len() * ENTRY);
+    body.put_i32(entries.len() as i32);
+    for (id, entry) in entries {
+        let last = entry.batches.back();
+        body.put_i64(id);
+        body.put_i16(entry.epoch);
+        body.put_i32(last.map_or(-1, |batch| batch.last_sequence));
+        body.put_i64(last.map_or(-1, |batch| batch.last_offset));
+        body.put_i32(last.map_or(0, |batch| batch.offset_delta));
+        body.put_i64(entry.last_timestamp);
+        body.put_i32(entry.coordinator_epoch);
+        body.put_i64(entry.transaction_start.unwrap_or(NO_TRANSACTION));
+    }
+    let mut contents = Vec::with_capacity(HEADER + body.len());
+    contents.put_i16(VERSION);
+    contents.put_u32(crc32c::crc32c(&body));
+    contents.extend_from_slice(&body);
+    contents
+}
+
+/// Reads the file's contents; `None` if they are damaged or of another version.
+pub(crate) fn decode(contents: &[u8]) -> Option<ProducerStates> {
+    let mut header = contents.get(..HEADER)?;
+    let mut body = contents.get(HEADER..)?;
+    if header.get_i16() != VERSION || header.get_u32() != crc32c::crc32c(body) {
+        return None;
+    }
+    let count = usize::try_from(body.try_get_i32().ok()?).ok()?;
+    if body.len() != count.checked_mul(ENTRY)? {
+        return None;
+    }
+    let mut states = ProducerStates::default();
+    for mut entry in body.chunks_exact(ENTRY) {
+        let (id, entry) = decode_entry(&mut entry);
+        states.insert(id, entry);
+    }
+    Some(states)
+}
+
+/// Reads one entry; `fields` holds exactly [`ENTRY`] bytes.
+fn decode_entry(fields: &mut &[u8]) -> (i64, ProducerEntry) {
+    let (id, epoch) = (fields.get_i64(), fields.get_i16());
+    let (last_sequence, last_offset, offset_delta) = (fields.get_i32(), fields.get_i64(), fields.get_i32());
+    let (timestamp, coordinator_epoch) = (fields.get_i64(), fields.get_i32());
+    let transaction_start = Some(fields.get_i64()).filter(|offset| *offset >= 0);
+    let batch = ProducerBatch { last_sequence, last_offset, offset_delta, timestamp };
+    let batches = if last_sequence >= 0 { VecDeque::from([batch]) } else { VecDeque::new() };
+    (id, ProducerEntry { epoch, batches, coordinator_epoch, transaction_start, last_timestamp: timestamp })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states() -> ProducerStates {
+        let mut states = ProducerStates::default();
+        for id in 0..3 {
+            let batch =
+                ProducerBatch { last_sequence: 4, last_offset: 100 + id, offset_delta: 4, timestamp: 77 };
+            let entry = ProducerEntry {
+                epoch: 2,
+                batches: VecDeque::from([batch]),
+                coordinator_epoch: -1,
+                transaction_start: (id == 1).then_some(96),
+                last_timestamp: 77,
+            };
+            states.insert(id, entry);
+        }
+        states
+    }
+
+    #[test]
+    fn a_snapshot_survives_the_round_trip() {
+        let contents = encode(&states());
+        assert_eq!(contents.len(), HEADER + 4 + 3 * ENTRY);
+        assert_eq!(decode(&contents), Some(states()));
+        assert_eq!(decode(&encode(&ProducerStates::default())), Some(ProducerStates::default()));
+    }
+
+    #[test]
+    fn damage_is_noticed_wherever_it_is() {
+        let contents = encode(&states());
+        for at in 0..contents.len() {
+            let mut damaged = contents.clone();
+            damaged[at] ^= 1;
+            assert_eq!(decode(&damaged), None, "byte {at}");
+            assert_eq!(decode(&contents[..at]), None, "cut at {at}");
+        }
+    }
+}

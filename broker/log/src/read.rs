@@ -1,0 +1,210 @@
+//! Reading whole batches: from memory at once, from a file in a step that needs no lock.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::ReadError;
+use crate::disk::{DiskFile, Wait, read_exact_at};
+use crate::files::SegmentFiles;
+use crate::index::{IndexView, OffsetEntry};
+use crate::scan::{Found, Scan, ScanError};
+
+/// Consecutive bytes of a log, always whole batches.
+#[derive(Clone, Debug)]
+pub enum Chunk {
+    /// The very bytes that were appended.
+    Bytes(Bytes),
+    /// A range of a segment file.
+    File {
+        /// The `.log` file.
+        file: Arc<dyn DiskFile>,
+        /// First byte.
+        position: u64,
+        /// Number of bytes.
+        length: usize,
+    },
+}
+
+impl Chunk {
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::File { length, .. } => *length,
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+pub struct LogRead {
+    /// The batches, in order; none if there is nothing between the offset asked for and the limit.
+    pub chunks: Vec<Chunk>,
+    /// Where the next read starts. Without chunks it may lie behind the offset asked for, when compaction left a gap.
+    pub next_offset: i64,
+}
+
+impl LogRead {
+    pub(crate) fn empty(next_offset: i64) -> Self {
+        Self { chunks: Vec::new(), next_offset }
+    }
+
+    /// Number of bytes in all chunks.
+    pub fn size(&self) -> usize {
+        self.chunks.iter().map(Chunk::len).sum()
+    }
+
+    /// All bytes in one buffer; file ranges are read, which may block.
+    pub fn to_bytes(&self) -> std::io::Result<Bytes> {
+        if let [Chunk::Bytes(bytes)] = self.chunks.as_slice() {
+            return Ok(bytes.clone());
+        }
+        let mut out = BytesMut::with_capacity(self.size());
+        for chunk in &self.chunks {
+            match chunk {
+                Chunk::Bytes(bytes) => out.extend_from_slice(bytes),
+                Chunk::File { file, position, length } => {
+                    let start = out.len();
+                    out.resize(start + length, 0);
+                    read_exact_at(&**file, out.get_mut(start..).unwrap_or_default(), *position)?;
+                }
+            }
+        }
+        Ok(out.freeze())
+    }
+}
+
+/// How a read goes on, decided under the log's lock without touching the disk.
+#[derive(Debug)]
+pub enum ReadPlan {
+    /// Everything was in memory.
+    Ready(LogRead),
+    /// Headers in a segment file must be looked at; needs no lock.
+    Disk(DiskRead),
+}
+
+/// A read of one segment file that finds the range of whole batches to return.
+#[derive(Clone, Debug)]
+pub struct DiskRead {
+    pub(crate) files: Arc<SegmentFiles>,
+    pub(crate) index: IndexView<OffsetEntry>,
+    /// Bytes of the file that may be read.
+    pub(crate) end: u64,
+    /// The offset behind those bytes.
+    pub(crate) end_offset: i64,
+    pub(crate) from: i64,
+    pub(crate) max_bytes: usize,
+    pub(crate) upper: i64,
+}
+
+impl DiskRead {
+    /// Finds the range. With [`Wait::Forbidden`] it is an error to need a page that is not cached.
+    pub fn run(&self, wait: Wait) -> Result<LogRead, ReadError> {
+        let Some(first) = self.find_first(wait)? else {
+            return Ok(LogRead::empty(self.end_offset.min(self.upper)));
+        };
+        if first.header.next_offset() > self.upper {
+            return Ok(LogRead::empty(self.from));
+        }
+        let (end, next_offset) = self.find_end(&first, wait)?;
+        let file = Arc::clone(self.files.log().map_err(|error| self.io(error))?);
+        let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
+        let chunk = Chunk::File { file, position: first.position, length };
+        Ok(LogRead { chunks: vec![chunk], next_offset })
+    }
+
+    /// The batch that contains `from`, or the first one behind it.
+    pub(crate) fn find_first(&self, wait: Wait) -> Result<Option<Found>, ReadError> {
+        let entry = self.search(wait, |entry| entry.offset <= self.from)?;
+        if let Some(entry) = entry
+            && let Some(found) = self.check(entry, wait)?
+        {
+            return if entry.offset == self.from { Ok(Some(found)) } else { self.scan_to(found.end(), wait) };
+        }
+        self.scan_to(0, wait)
+    }
+
+    /// The batch that an index entry points to, or `None` if the entry is wrong: then the file is walked instead.
+    fn check(&self, entry: OffsetEntry, wait: Wait) -> Result<Option<Found>, ReadError> {
+        match self.scan(entry.position, wait)?.next() {
+            Ok(found) => Ok(found.filter(|found| found.header.last_offset() == entry.offset)),
+            Err(ScanError::Damaged { .. }) => Ok(None),
+            Err(ScanError::Io(error)) => Err(self.io(error)),
+        }
+    }
+
+    fn scan_to(&self, position: u64, wait: Wait) -> Result<Option<Found>, ReadError> {
+        let mut scan = self.scan(position, wait)?;
+        while let Some(found) = scan.next().map_err(|error| self.failure(error))? {
+            if found.header.last_offset() >= self.from {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the range ends and the offset behind it; `first` always belongs to it.
+    fn find_end(&self, first: &Found, wait: Wait) -> Result<(u64, i64), ReadError> {
+        let limit = first.position.saturating_add(self.max_bytes as u64);
+        if self.end <= limit && self.end_offset <= self.upper {
+            return Ok((self.end, self.end_offset));
+        }
+        let (mut end, mut next_offset) = (first.end(), first.header.next_offset());
+        let entry = self.search(wait, |entry| entry.position <= limit && entry.offset < self.upper)?;
+        if let Some(entry) = entry.filter(|entry| entry.position > end)
+            && let Some(found) = self.check(entry, wait)?
+        {
+            (end, next_offset) = (found.position, found.header.base_offset);
+        }
+        let mut scan = self.scan(end, wait)?;
+        while let Some(found) = scan.next().map_err(|error| self.failure(error))? {
+            if found.end() > limit || found.header.next_offset() > self.upper {
+                break;
+            }
+            (end, next_offset) = (found.end(), found.header.next_offset());
+        }
+        Ok((end, next_offset))
+    }
+
+    fn search(
+        &self,
+        wait: Wait,
+        holds: impl Fn(&OffsetEntry) -> bool,
+    ) -> Result<Option<OffsetEntry>, ReadError> {
+        let file = || self.files.offset_index().map(|file| &**file);
+        self.index.last_where(self.files.base_offset(), wait, file, holds).map_err(|error| self.io(error))
+    }
+
+    fn scan(&self, position: u64, wait: Wait) -> Result<Scan<'_>, ReadError> {
+        let file = self.files.log().map_err(|error| self.io(error))?;
+        Ok(Scan::headers(&**file, position, self.end, wait))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.files.log_path()
+    }
+
+    fn io(&self, source: std::io::Error) -> ReadError {
+        match source.kind() {
+            ErrorKind::WouldBlock => ReadError::WouldBlock,
+            _ => ReadError::Io { path: self.path(), source },
+        }
+    }
+
+    fn failure(&self, error: ScanError) -> ReadError {
+        match error {
+            ScanError::Io(source) => self.io(source),
+            ScanError::Damaged { position, reason } => {
+                ReadError::Damaged { path: self.path(), position, reason }
+            }
+        }
+    }
+}

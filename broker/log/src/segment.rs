@@ -1,0 +1,185 @@
+//! One segment: what the log knows of a `.log` file and its two indexes.
+
+use std::io;
+use std::sync::Arc;
+
+use klamm_records::{BatchHeader, NO_TIMESTAMP};
+
+use crate::disk::{OpenMode, Wait};
+use crate::files::SegmentFiles;
+use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry, read_entries};
+use crate::{LogConfig, names};
+
+/// A segment without any timestamp.
+const NO_TIME: TimeEntry = TimeEntry { timestamp: NO_TIMESTAMP, offset: -1 };
+
+/// One segment. The last one of a log grows, the others only wait to be read and deleted.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) files: Arc<SegmentFiles>,
+    /// Bytes appended, in the file or on their way.
+    pub(crate) size: u64,
+    /// Bytes in the file.
+    pub(crate) written: u64,
+    pub(crate) offsets: SparseIndex<OffsetEntry>,
+    pub(crate) times: SparseIndex<TimeEntry>,
+    bytes_since_entry: u64,
+    /// The largest timestamp and the end of its batch; `None` while nobody has asked a closed segment.
+    max: Option<TimeEntry>,
+    /// Timestamp of the last entry in the time index.
+    indexed_timestamp: i64,
+    /// Largest timestamp of the first batch, from which `segment.ms` counts.
+    first_timestamp: Option<i64>,
+    /// Whether the `.log` file exists.
+    pub(crate) created: bool,
+    /// Closed, and its indexes are not complete on disk.
+    pub(crate) unfinished: bool,
+    /// Written since the last sync.
+    pub(crate) unsynced: bool,
+    /// Its index files must be part of the next sync.
+    pub(crate) indexes_unsynced: bool,
+}
+
+impl Segment {
+    /// A segment without any bytes, not on disk yet.
+    pub(crate) fn empty(files: Arc<SegmentFiles>) -> Self {
+        Self {
+            files,
+            size: 0,
+            written: 0,
+            offsets: SparseIndex::new(0),
+            times: SparseIndex::new(0),
+            bytes_since_entry: 0,
+            max: Some(NO_TIME),
+            indexed_timestamp: NO_TIMESTAMP,
+            first_timestamp: None,
+            created: false,
+            unfinished: false,
+            unsynced: false,
+            indexes_unsynced: false,
+        }
+    }
+
+    /// A segment on disk whose indexes are complete and trusted.
+    pub(crate) fn closed(files: Arc<SegmentFiles>, size: u64) -> io::Result<Self> {
+        let offsets = SparseIndex::new(stored_entries::<OffsetEntry>(&files)?);
+        let times = SparseIndex::new(stored_entries::<TimeEntry>(&files)?);
+        Ok(Self { size, written: size, offsets, times, max: None, created: true, ..Self::empty(files) })
+    }
+
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.files.base_offset()
+    }
+
+    /// A segment on disk of which `kept` bytes and the index entries up to there are known; more batches are noted
+    /// with [`note`](Self::note) as they are found in the file.
+    pub(crate) fn resumed(
+        files: Arc<SegmentFiles>,
+        kept: u64,
+        offsets: usize,
+        times: usize,
+        max: Option<TimeEntry>,
+    ) -> Self {
+        let (offsets, times) = (SparseIndex::new(offsets), SparseIndex::new(times));
+        let max = max.unwrap_or(NO_TIME);
+        let indexed_timestamp = max.timestamp;
+        let max = Some(max);
+        Self {
+            size: kept,
+            written: kept,
+            offsets,
+            times,
+            max,
+            indexed_timestamp,
+            created: true,
+            ..Self::empty(files)
+        }
+    }
+
+    /// Sets the timestamp that `segment.ms` counts from.
+    pub(crate) fn set_first_timestamp(&mut self, timestamp: i64) {
+        self.first_timestamp = Some(timestamp);
+    }
+
+    /// Accounts for a batch appended at the end, and indexes it if the last entry is far enough away.
+    pub(crate) fn append(&mut self, header: &BatchHeader, index_interval: u64) {
+        self.note(header, index_interval, true);
+    }
+
+    /// Like [`append`](Self::append); `index` is false for a batch whose entry is stored already.
+    pub(crate) fn note(&mut self, header: &BatchHeader, index_interval: u64, index: bool) {
+        let max = self.max.get_or_insert(NO_TIME);
+        if header.max_timestamp > max.timestamp {
+            *max = TimeEntry { timestamp: header.max_timestamp, offset: header.last_offset() };
+        }
+        if self.size == 0 {
+            self.first_timestamp = Some(header.max_timestamp);
+        }
+        if !index {
+            self.bytes_since_entry = 0;
+        } else if self.bytes_since_entry > index_interval && self.size <= u64::from(u32::MAX >> 1) {
+            self.offsets.push(OffsetEntry { offset: header.last_offset(), position: self.size });
+            self.push_max_timestamp();
+            self.bytes_since_entry = 0;
+        }
+        let size = header.size_in_bytes() as u64;
+        self.size += size;
+        self.bytes_since_entry += size;
+    }
+
+    /// Whether the batch, which would end at `last_offset`, must go to a new segment.
+    pub(crate) fn is_full_for(&self, header: &BatchHeader, config: &LogConfig) -> bool {
+        if self.size == 0 {
+            return false;
+        }
+        let size = header.size_in_bytes() as u64;
+        let limit = config.segment_ms.saturating_sub(config.jitter(self.base_offset()));
+        let age = self.first_timestamp.map_or(0, |first| header.max_timestamp.saturating_sub(first));
+        let full = |entries: usize, entry: usize| ((entries + 1) * entry) as u64 > config.segment_index_bytes;
+        self.size.saturating_add(size) > config.segment_bytes
+            || age > limit
+            || full(self.offsets.len(), OffsetEntry::SIZE)
+            || full(self.times.len() + 1, TimeEntry::SIZE)
+            || header.last_offset().saturating_sub(self.base_offset()) > i64::from(i32::MAX)
+    }
+
+    /// The last entry of a closed segment's time index is its largest timestamp.
+    pub(crate) fn close(&mut self) {
+        self.push_max_timestamp();
+        self.unfinished = true;
+    }
+
+    /// Adds the largest timestamp to the time index unless it is there.
+    pub(crate) fn push_max_timestamp(&mut self) {
+        if let Some(max) = self.max.filter(|max| max.timestamp > self.indexed_timestamp) {
+            self.indexed_timestamp = max.timestamp;
+            self.times.push(max);
+        }
+    }
+
+    /// The largest timestamp of the segment and the last offset of its batch; `None` if no batch has one.
+    pub(crate) fn max_timestamp(&self) -> io::Result<Option<TimeEntry>> {
+        let max = match self.max {
+            Some(max) => Some(max),
+            None => self.last_stored_time()?,
+        };
+        Ok(max.filter(|max| max.timestamp > NO_TIMESTAMP))
+    }
+
+    fn last_stored_time(&self) -> io::Result<Option<TimeEntry>> {
+        let Some(last) = self.times.len().checked_sub(1) else { return Ok(None) };
+        let file = self.files.open(names::TIME_INDEX, OpenMode::Read)?;
+        Ok(read_entries(&*file, self.base_offset(), last, 1, Wait::Allowed)?.first().copied())
+    }
+
+    /// Whether index entries wait in memory.
+    pub(crate) fn has_waiting_entries(&self) -> bool {
+        self.offsets.has_waiting() || self.times.has_waiting()
+    }
+}
+
+/// How many whole entries the index file of a segment holds; an error if there is no such file.
+pub(crate) fn stored_entries<E: IndexEntry>(files: &SegmentFiles) -> io::Result<usize> {
+    let length = files.open(E::EXTENSION, OpenMode::Read)?.len()?;
+    Ok(usize::try_from(length).unwrap_or(usize::MAX) / E::SIZE)
+}
