@@ -1,0 +1,188 @@
+//! Throughput and CPU cells: sizes x acks x flush policy produced, in memory and cold consumed, by both clients.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::admin::{Topic, create_ready_topic, delete_topic};
+use crate::consume::{self, Passes};
+use crate::load::{CONNECTIONS, Limit, Shape, Throughput};
+use crate::peers::{Cluster, Programs};
+use crate::process::{make_cold, settle};
+use crate::{java, produce};
+
+/// Partitions of the benched topics.
+const PARTITIONS: i32 = 6;
+/// Kafka's "never by count".
+pub const NEVER: &str = "9223372036854775807";
+/// Bytes of a record, and how many record bytes the topic to consume has.
+const SIZES: [(usize, f64); 3] = [(100, 600e6), (1024, 1200e6), (65_536, 1500e6)];
+
+/// Who drives the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// Kafka's perf tools.
+    Java,
+    /// The native generator.
+    Native,
+}
+
+impl Client {
+    /// As it reads in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Java => "Java",
+            Self::Native => "native",
+        }
+    }
+}
+
+/// A throughput cell's measurement.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// What was done, the same text for both brokers.
+    pub name: String,
+    /// Who did it.
+    pub client: Client,
+    /// Rate.
+    pub rate: Throughput,
+    /// CPU seconds of the broker for a gigabyte (10^9) of record bytes.
+    pub cpu_per_gb: f64,
+}
+
+/// The cells of one running node.
+pub struct Matrix<'a> {
+    /// The node.
+    pub cluster: &'a Cluster,
+    /// Kafka's tools.
+    pub programs: &'a Programs,
+    /// Share of the full data volume of each cell.
+    pub scale: f64,
+}
+
+impl Matrix<'_> {
+    /// Load that is not measured, by the same tools, so that the JVM's compiler has seen the code of the cells.
+    pub fn warm_up(&self) -> Result<()> {
+        let bootstrap = self.cluster.bootstrap();
+        for (index, acks) in [1, -1].into_iter().enumerate() {
+            let topic = format!("warm-up-{index}");
+            self.create(&topic, NEVER)?;
+            let shape = Shape::as_java(1024, acks);
+            let done = java::produce(self.programs, &bootstrap, &topic, &shape, (300e6 * self.scale) as u64)?;
+            java::consume(self.programs, &bootstrap, &topic, shape.record, done.records)?;
+            delete_topic(&bootstrap, &topic)?;
+        }
+        settle(self.cluster.data())
+    }
+
+    /// Runs every cell of `client`.
+    pub fn run(&self, client: Client) -> Result<Vec<Cell>> {
+        let mut cells = Vec::new();
+        for (record, volume) in SIZES {
+            for (flush, label) in [(NEVER, "max"), ("1", "1")] {
+                for acks in [1, -1] {
+                    let shape = Shape::as_java(record, acks);
+                    cells.push(self.produce_cell(client, &shape, flush, label)?);
+                }
+            }
+            cells.extend(self.consume_cells(client, record, volume)?);
+        }
+        Ok(cells)
+    }
+
+    fn create(&self, topic: &str, flush: &str) -> Result<()> {
+        let configs = [("flush.messages", flush), ("retention.ms", "-1"), ("file.delete.delay.ms", "1000")];
+        let topic = Topic { name: topic, partitions: PARTITIONS, replicas: 1, configs: &configs };
+        create_ready_topic(&self.cluster.bootstrap(), &topic)
+    }
+
+    fn produce_cell(&self, client: Client, shape: &Shape, flush: &str, label: &str) -> Result<Cell> {
+        let bootstrap = self.cluster.bootstrap();
+        let acks = if shape.acks < 0 { "all" } else { "1" };
+        let topic = format!("produce-{}-{}-{acks}-{label}", client.name(), shape.record);
+        self.create(&topic, flush)?;
+        let bytes = (java_volume(shape.record, flush) * self.scale) as u64;
+        let name = format!("produce {} B, acks={acks}, flush.messages={label}", shape.record);
+        let cell = self.measure(client, name, || match client {
+            Client::Java => java::produce(self.programs, &bootstrap, &topic, shape, bytes),
+            Client::Native => produce::produce(&bootstrap, &topic, shape, CONNECTIONS, self.native_limit()),
+        })?;
+        delete_topic(&bootstrap, &topic)?;
+        settle(self.cluster.data())?;
+        Ok(cell)
+    }
+
+    /// Reads a topic that the native generator filled: the same batches on both brokers for both clients.
+    fn consume_cells(&self, client: Client, record: usize, volume: f64) -> Result<Vec<Cell>> {
+        let bootstrap = self.cluster.bootstrap();
+        let topic = format!("consume-{}-{record}", client.name());
+        self.create(&topic, NEVER)?;
+        let limit = Limit::bytes((volume * self.scale) as u64);
+        let filled = produce::produce(&bootstrap, &topic, &Shape::as_java(record, -1), CONNECTIONS, limit)?;
+        let read = |passes| match client {
+            Client::Java => java::consume(self.programs, &bootstrap, &topic, record, filled.records),
+            Client::Native => consume::consume(&bootstrap, &topic, record, CONNECTIONS, passes),
+        };
+        let again = Passes::For(self.native_limit().time);
+        let tail = self.measure(client, format!("consume {record} B, tail (in memory)"), || read(again))?;
+        let cold = self.measure(client, format!("consume {record} B, cold files"), || {
+            self.repeat(|| {
+                make_cold(self.cluster.data())?;
+                read(Passes::Once)
+            })
+        })?;
+        delete_topic(&bootstrap, &topic)?;
+        Ok(vec![tail, cold])
+    }
+
+    /// Repeats a short action until it took as long as a native cell; what lies between its own times is not counted.
+    fn repeat(&self, action: impl Fn() -> Result<Throughput>) -> Result<Throughput> {
+        let mut sum = Throughput::default();
+        while sum.seconds < self.native_limit().time.as_secs_f64() {
+            let once = action()?;
+            sum.bytes += once.bytes;
+            sum.records += once.records;
+            sum.seconds += once.seconds;
+        }
+        Ok(sum)
+    }
+
+    /// The native client runs for a time instead of a volume, because its rate is not known beforehand.
+    fn native_limit(&self) -> Limit {
+        Limit { bytes: (3e9 * self.scale) as u64, time: Duration::from_secs_f64(4.0 * self.scale.min(1.0)) }
+    }
+
+    fn measure(
+        &self,
+        client: Client,
+        name: String,
+        action: impl FnOnce() -> Result<Throughput>,
+    ) -> Result<Cell> {
+        let before = self.cluster.cpu()?;
+        let measured = action();
+        let rate = measured.with_context(|| format!("{} {name}: {}", client.name(), self.cluster.logs()))?;
+        let cpu = self.cluster.cpu()?.saturating_sub(before);
+        let cpu_per_gb = cpu.as_secs_f64() / (rate.bytes as f64 / 1e9);
+        eprintln!(
+            "{}, {} {name}: {:.1} MB/s, {:.0} records/s, {cpu_per_gb:.2} CPU-s/GB ({:.1} s)",
+            self.cluster.kind.name(),
+            client.name(),
+            rate.mb_per_second(),
+            rate.records_per_second(),
+            rate.seconds
+        );
+        Ok(Cell { name, client, rate, cpu_per_gb })
+    }
+}
+
+/// Record bytes that keep a Java client busy for some seconds on two cores.
+fn java_volume(record: usize, flush: &str) -> f64 {
+    match (record, flush == NEVER) {
+        (..1024, true) => 200e6,
+        (..1024, false) => 60e6,
+        (1024..65_536, true) => 400e6,
+        (1024..65_536, false) => 80e6,
+        (_, true) => 600e6,
+        (_, false) => 200e6,
+    }
+}
