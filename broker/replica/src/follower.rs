@@ -61,6 +61,11 @@ impl FollowerState {
         self.high_watermark
     }
 
+    /// The leader's high watermark as of the last answer; it may lie past the own log's end.
+    pub fn leader_high_watermark(&self) -> i64 {
+        self.leader_high_watermark
+    }
+
     /// The next fetch. It starts at the durable end: its offset tells the leader what this replica cannot lose.
     pub fn next_fetch(&self, now_ms: i64) -> NextFetch {
         match self.gate {

@@ -86,6 +86,11 @@ impl LeaderState {
         self.partition_epoch
     }
 
+    /// Offset at which the epoch began.
+    pub fn epoch_start(&self) -> i64 {
+        self.epoch_start
+    }
+
     /// Everything below is committed and visible to consumers.
     pub fn high_watermark(&self) -> i64 {
         self.high_watermark

@@ -1,0 +1,210 @@
+//! Reading from a partition that this broker leads: consumers up to the high watermark, followers up to the log's end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use klamm_log::{Chunk, LogRead, ReadError, ReadPlan, Wait};
+use klamm_replica::{EpochEnd, LeaderEvent, diverging_epoch};
+use klamm_wire::ErrorCode;
+
+use super::error::Refused;
+use super::parked::Parked;
+use super::replica::{Partition, State};
+use super::wakeups::Wakeups;
+
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A consumer: sees what is committed.
+    Consumer,
+    /// A replica of the partition: sees everything, and says by its fetch offset what it holds.
+    Follower {
+        /// Broker id.
+        replica: i32,
+        /// Epoch of its registration (`ReplicaState.ReplicaEpoch`).
+        broker_epoch: i64,
+    },
+}
+
+/// One partition of a Fetch request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchRead {
+    /// Who reads.
+    pub reader: Reader,
+    /// `FetchOffset`.
+    pub fetch_offset: i64,
+    /// `CurrentLeaderEpoch`, -1 unknown.
+    pub current_leader_epoch: i32,
+    /// `LastFetchedEpoch`, -1 unknown.
+    pub last_fetched_epoch: i32,
+    /// Most bytes to return.
+    pub max_bytes: usize,
+    /// Whether one batch is returned even when it is larger than `max_bytes`: true while the response is empty.
+    pub at_least_one: bool,
+}
+
+/// What a partition has for a fetch.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Whole batches, in memory or in files.
+    pub chunks: Vec<Chunk>,
+    /// Bytes of the chunks.
+    pub bytes: usize,
+    /// High watermark, which is also the last stable offset.
+    pub high_watermark: i64,
+    /// First offset.
+    pub log_start_offset: i64,
+    /// Where the reader's log parts from this one; then there are no chunks.
+    pub diverging: Option<EpochEnd>,
+    /// The read needs a cold disk: read again with [`Partition::fetch_blocking`] on a thread that may wait.
+    pub would_block: bool,
+}
+
+impl Partition {
+    /// Reads without waiting for the disk. When there is nothing, `park` is woken by the next append (followers) or advance
+    /// of the high watermark (consumers).
+    ///
+    /// # Errors
+    /// `NOT_LEADER_OR_FOLLOWER`, `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`, `OFFSET_OUT_OF_RANGE`,
+    /// `KAFKA_STORAGE_ERROR`.
+    pub fn fetch(self: &Arc<Self>, read: &FetchRead, park: Option<&Arc<Parked>>) -> Result<Fetched, Refused> {
+        let (fetched, plan) = self.change(|state, now_ms, wakeups| {
+            let (fetched, plan) = state.fetch(read, now_ms, wakeups)?;
+            if plan.is_none() && fetched.diverging.is_none() {
+                state.park(read.reader, park);
+            }
+            Ok::<_, Refused>((fetched, plan))
+        })?;
+        run(fetched, plan, read, Wait::Forbidden)
+    }
+
+    /// Like [`Partition::fetch`], but waits for the disk where it has to.
+    ///
+    /// # Errors
+    /// As [`Partition::fetch`].
+    pub fn fetch_blocking(self: &Arc<Self>, read: &FetchRead) -> Result<Fetched, Refused> {
+        let (fetched, plan) = self.change(|state, now_ms, wakeups| state.fetch(read, now_ms, wakeups))?;
+        run(fetched, plan, read, Wait::Allowed)
+    }
+
+    /// Reads whole batches from `from`, below `end`, for the broker itself; may wait for the disk. Returns the bytes and
+    /// the offset after them.
+    ///
+    /// # Errors
+    /// `OFFSET_OUT_OF_RANGE` or `KAFKA_STORAGE_ERROR`.
+    pub fn read_for_replay(&self, from: i64, max_bytes: usize, end: i64) -> Result<(Bytes, i64), Refused> {
+        let plan = self.state.lock().log.plan_read(from, max_bytes, end)?;
+        let read = carry_out(plan, Wait::Allowed)?;
+        let bytes = read.to_bytes().map_err(|e| Refused::new(ErrorCode::KafkaStorageError, e.to_string()))?;
+        Ok((bytes, read.next_offset))
+    }
+}
+
+fn carry_out(plan: ReadPlan, wait: Wait) -> Result<LogRead, ReadError> {
+    match plan {
+        ReadPlan::Ready(read) => Ok(read),
+        ReadPlan::Disk(read) => read.run(wait),
+    }
+}
+
+fn run(mut fetched: Fetched, plan: Option<ReadPlan>, read: &FetchRead, wait: Wait) -> Result<Fetched, Refused> {
+    let Some(plan) = plan else { return Ok(fetched) };
+    let found = match carry_out(plan, wait) {
+        Err(ReadError::WouldBlock) => {
+            fetched.would_block = true;
+            return Ok(fetched);
+        }
+        found => found?,
+    };
+    let bytes = found.size();
+    if bytes <= read.max_bytes || read.at_least_one {
+        (fetched.chunks, fetched.bytes) = (found.chunks, bytes);
+    }
+    Ok(fetched)
+}
+
+impl State {
+    /// Checks the request, counts a follower's progress, and says how to read.
+    fn fetch(
+        &mut self,
+        read: &FetchRead,
+        now_ms: i64,
+        wakeups: &mut Wakeups,
+    ) -> Result<(Fetched, Option<ReadPlan>), Refused> {
+        self.check_epoch(read.current_leader_epoch)?;
+        self.check_follower(read)?;
+        let (start, end) = (self.log.start_offset(), self.log.end_offset());
+        let mut fetched = Fetched {
+            high_watermark: self.high_watermark,
+            log_start_offset: start,
+            ..Fetched::default()
+        };
+        if read.fetch_offset >= start && read.last_fetched_epoch >= 0 {
+            fetched.diverging = self.diverging(read)?;
+            if fetched.diverging.is_some() {
+                return Ok((fetched, None));
+            }
+        }
+        if read.fetch_offset < start || read.fetch_offset > end {
+            let message = format!("offset {} lies outside {start}..={end}", read.fetch_offset);
+            return Err(Refused::new(ErrorCode::OffsetOutOfRange, message));
+        }
+        if let Reader::Follower { replica, broker_epoch } = read.reader {
+            let event = LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: read.fetch_offset };
+            self.step_leader(|leader| leader.step(event, now_ms), wakeups);
+            fetched.high_watermark = self.high_watermark;
+        }
+        let plan = self.plan(read)?;
+        Ok((fetched, plan))
+    }
+
+    /// How the records are read; `None` when there are none for this reader.
+    fn plan(&self, read: &FetchRead) -> Result<Option<ReadPlan>, Refused> {
+        let upper = match read.reader {
+            Reader::Consumer => self.high_watermark,
+            Reader::Follower { .. } => self.log.end_offset(),
+        };
+        if read.fetch_offset >= upper || (read.max_bytes == 0 && !read.at_least_one) {
+            return Ok(None);
+        }
+        Ok(Some(self.log.plan_read(read.fetch_offset, read.max_bytes, upper)?))
+    }
+
+    fn park(&mut self, reader: Reader, parked: Option<&Arc<Parked>>) {
+        match (parked, reader) {
+            (Some(parked), Reader::Consumer) => self.consumers.park(parked),
+            (Some(parked), Reader::Follower { .. }) => self.followers.park(parked),
+            (None, _) => {}
+        }
+    }
+
+    /// Fences clients with older metadata and tells those with newer that this broker is behind (KIP-320).
+    pub(super) fn check_epoch(&mut self, current_leader_epoch: i32) -> Result<i32, Refused> {
+        let leader_epoch = self.role.leader()?.leader_epoch();
+        match current_leader_epoch {
+            ..=-1 => Ok(leader_epoch),
+            older if older < leader_epoch => Err(ErrorCode::FencedLeaderEpoch.into()),
+            newer if newer > leader_epoch => Err(ErrorCode::UnknownLeaderEpoch.into()),
+            _ => Ok(leader_epoch),
+        }
+    }
+
+    fn check_follower(&mut self, read: &FetchRead) -> Result<(), Refused> {
+        match read.reader {
+            Reader::Follower { replica, broker_epoch } if !self.role.leader()?.accepts_fetch(replica, broker_epoch) => {
+                let message = format!("broker {replica} in epoch {broker_epoch} holds no replica that is known here");
+                Err(Refused::new(ErrorCode::NotLeaderOrFollower, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn diverging(&self, read: &FetchRead) -> Result<Option<EpochEnd>, Refused> {
+        let (epoch, end_offset) = self.log.epoch_end_offset(read.last_fetched_epoch);
+        if epoch < 0 {
+            let message = format!("leader epoch {} is not known here", read.last_fetched_epoch);
+            return Err(Refused::new(ErrorCode::OffsetOutOfRange, message));
+        }
+        Ok(diverging_epoch(read.fetch_offset, read.last_fetched_epoch, EpochEnd { epoch, end_offset }))
+    }
+}

@@ -1,0 +1,119 @@
+//! The follower's side of a partition: what its fetcher asks for and what it does with the answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use klamm_replica::{Answer, EpochEnd, FetchPosition, FollowerEffects, FollowerEvent, LogAction, NextFetch};
+use tracing::{info, warn};
+
+use super::replica::{Partition, State};
+use super::role::Role;
+use super::wakeups::Wakeups;
+
+/// What a leader answered for this partition.
+#[derive(Clone, Debug)]
+pub(super) enum LeaderAnswer {
+    /// The logs agree; records may have come.
+    Records { high_watermark: i64, log_start_offset: i64, records: Bytes },
+    /// The logs part.
+    Diverging(EpochEnd),
+    /// Anything else.
+    Other(Answer),
+}
+
+impl Partition {
+    /// The next fetch from broker `leader`; `None` when this replica does not follow it.
+    pub(super) fn next_fetch(&self, leader: i32, now_ms: i64) -> Option<NextFetch> {
+        let state = self.state.lock();
+        match &state.role {
+            Role::Follower(follower) if follower.leader() == leader => Some(match state.disk_full {
+                true => NextFetch::At(now_ms.saturating_add(500)),
+                false => follower.next_fetch(now_ms),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Takes an answer to a fetch from `asked`.
+    pub(super) fn answered(self: &Arc<Self>, asked: FetchPosition, answer: LeaderAnswer) {
+        self.change(|state, now_ms, wakeups| {
+            let answer_event = state.to_event(&answer);
+            let Role::Follower(follower) = &mut state.role else { return };
+            let effects = follower.step(FollowerEvent::Answered { asked, answer: answer_event }, now_ms);
+            self.carry_out(state, effects, answer, now_ms, wakeups);
+        });
+    }
+
+    fn carry_out(
+        &self,
+        state: &mut State,
+        effects: FollowerEffects,
+        answer: LeaderAnswer,
+        now_ms: i64,
+        wakeups: &mut Wakeups,
+    ) {
+        let done = match effects.log {
+            None => Ok(()),
+            Some(LogAction::Append) => append(state, answer, wakeups),
+            Some(LogAction::TruncateTo(end)) => self.truncate(state, end),
+            Some(LogAction::RestartAt(start)) => self.restart(state, start),
+        };
+        let done = done.and_then(|()| match effects.log_start {
+            Some(start) if start > state.log.start_offset() && start <= state.log.end_offset() => {
+                state.log.advance_start_offset(start).map_err(|e| e.to_string())
+            }
+            _ => Ok(()),
+        });
+        state.log_changed(now_ms);
+        if let Err(error) = done {
+            warn!(topic = %self.topic, partition = self.index, %error, "the leader's answer was not applied");
+            let Role::Follower(follower) = &mut state.role else { return };
+            // Only the pause counts.
+            let _ = follower.step(FollowerEvent::AppendFailed, now_ms);
+        }
+        if let Role::Follower(follower) = &state.role {
+            state.high_watermark = follower.high_watermark();
+        }
+    }
+
+    fn truncate(&self, state: &mut State, end: i64) -> Result<(), String> {
+        let (from, high_watermark) = (state.log.end_offset(), state.high_watermark);
+        if end < high_watermark {
+            warn!(topic = %self.topic, partition = self.index, from, to = end, high_watermark, "truncated below the high watermark");
+        } else if end < from {
+            info!(topic = %self.topic, partition = self.index, from, to = end, "truncated to the leader's log");
+        }
+        state.log.truncate_to(end).map_err(|e| e.to_string())
+    }
+
+    fn restart(&self, state: &mut State, start: i64) -> Result<(), String> {
+        let (from, end) = (state.log.start_offset(), state.log.end_offset());
+        warn!(topic = %self.topic, partition = self.index, from, end, start, "the leader's log starts later; starting over there");
+        state.log.reset_to(start).map_err(|e| e.to_string())
+    }
+}
+
+fn append(state: &mut State, answer: LeaderAnswer, wakeups: &mut Wakeups) -> Result<(), String> {
+    let LeaderAnswer::Records { records, .. } = answer else { return Ok(()) };
+    state.log.append_as_follower(records).map_err(|e| e.to_string())?;
+    state.mark_dirty(wakeups);
+    Ok(())
+}
+
+impl State {
+    fn to_event(&self, answer: &LeaderAnswer) -> Answer {
+        match answer {
+            LeaderAnswer::Records { high_watermark, log_start_offset, records } => Answer::Records {
+                high_watermark: *high_watermark,
+                log_start_offset: *log_start_offset,
+                is_empty: records.is_empty(),
+            },
+            LeaderAnswer::Diverging(leader) => {
+                let (epoch, end_offset) = self.log.epoch_end_offset(leader.epoch);
+                let own = (epoch >= 0 && epoch <= leader.epoch).then_some(EpochEnd { epoch, end_offset });
+                Answer::Diverging { leader: *leader, own }
+            }
+            LeaderAnswer::Other(answer) => *answer,
+        }
+    }
+}

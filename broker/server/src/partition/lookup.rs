@@ -1,0 +1,115 @@
+//! Questions about offsets: ListOffsets (2), OffsetForLeaderEpoch (23), DeleteRecords (21).
+
+use std::sync::Arc;
+
+use klamm_log::TimestampOffset;
+use klamm_replica::EpochEnd;
+use klamm_wire::ErrorCode;
+
+use super::error::Refused;
+use super::replica::{Partition, State};
+
+/// `ListOffsets` timestamp: after the last record that the reader may see.
+const LATEST: i64 = -1;
+/// First offset.
+const EARLIEST: i64 = -2;
+/// The record with the largest timestamp.
+const MAX_TIMESTAMP: i64 = -3;
+/// First offset on this broker's disk; the same as the earliest without tiered storage.
+const EARLIEST_LOCAL: i64 = -4;
+/// Last offset in tiered storage, which there is not.
+const LATEST_TIERED: i64 = -5;
+
+/// An answer of ListOffsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedOffset {
+    /// Timestamp of the record, -1 when the question was not about one, or none was found.
+    pub timestamp: i64,
+    /// The offset, -1 when none was found.
+    pub offset: i64,
+    /// Leader epoch of the record, -1 unknown.
+    pub leader_epoch: i32,
+}
+
+impl ListedOffset {
+    const NONE: Self = Self { timestamp: -1, offset: -1, leader_epoch: -1 };
+}
+
+impl Partition {
+    /// Finds an offset by timestamp or by one of Kafka's special timestamps. Lookups by time may wait for the disk.
+    ///
+    /// # Errors
+    /// Role and epoch errors as for a fetch; `OFFSET_NOT_AVAILABLE` while a new leader does not know yet what is committed.
+    pub fn list_offset(&self, timestamp: i64, current_leader_epoch: i32, is_replica: bool) -> Result<ListedOffset, Refused> {
+        let mut state = self.state.lock();
+        let leader_epoch = state.check_epoch(current_leader_epoch)?;
+        let at = |offset| ListedOffset { timestamp: -1, offset, leader_epoch };
+        match timestamp {
+            LATEST if is_replica => Ok(at(state.log.end_offset())),
+            LATEST => state.committed_end().map(at),
+            EARLIEST | EARLIEST_LOCAL => {
+                let offset = state.log.start_offset();
+                Ok(ListedOffset { timestamp: -1, offset, leader_epoch: state.log.epoch_at(offset).unwrap_or(-1) })
+            }
+            MAX_TIMESTAMP => Ok(state.committed(state.log.max_timestamp_offset()?)),
+            LATEST_TIERED => Ok(ListedOffset::NONE),
+            _ if timestamp < 0 => Err(ErrorCode::UnsupportedVersion.into()),
+            _ => Ok(state.committed(state.log.offset_for_timestamp(timestamp)?)),
+        }
+    }
+
+    /// The end of the largest epoch that is not above `epoch`; epoch -1 when there is none.
+    ///
+    /// # Errors
+    /// Role and epoch errors as for a fetch.
+    pub fn epoch_end(&self, epoch: i32, current_leader_epoch: i32) -> Result<EpochEnd, Refused> {
+        let mut state = self.state.lock();
+        state.check_epoch(current_leader_epoch)?;
+        let (epoch, end_offset) = state.log.epoch_end_offset(epoch);
+        Ok(EpochEnd { epoch, end_offset })
+    }
+
+    /// Deletes what lies before `offset` (-1: everything committed) and returns the first offset that is left. May wait
+    /// for the disk.
+    ///
+    /// # Errors
+    /// `OFFSET_OUT_OF_RANGE` beyond the high watermark, role errors as for a fetch, `POLICY_VIOLATION` when the topic is only
+    /// compacted.
+    pub fn delete_records(self: &Arc<Self>, offset: i64) -> Result<i64, Refused> {
+        if !self.settings.load().log.delete {
+            return Err(Refused::new(ErrorCode::PolicyViolation, "the topic's cleanup.policy does not contain delete"));
+        }
+        self.change(|state, _, _| {
+            state.role.leader()?;
+            let to = if offset == -1 { state.high_watermark } else { offset };
+            if to < 0 || to > state.high_watermark {
+                let message = format!("offset {to} is beyond the high watermark {}", state.high_watermark);
+                return Err(Refused::new(ErrorCode::OffsetOutOfRange, message));
+            }
+            if to > state.log.start_offset() {
+                state.log.advance_start_offset(to)?;
+            }
+            Ok(state.log.start_offset())
+        })
+    }
+}
+
+impl State {
+    /// A leader that has not committed anything in its epoch may not know everything that was committed before.
+    fn committed_end(&mut self) -> Result<i64, Refused> {
+        let high_watermark = self.high_watermark;
+        if high_watermark < self.role.leader()?.epoch_start() {
+            return Err(ErrorCode::OffsetNotAvailable.into());
+        }
+        Ok(high_watermark)
+    }
+
+    /// What was found, if it is committed.
+    fn committed(&self, found: Option<TimestampOffset>) -> ListedOffset {
+        found.filter(|found| found.offset < self.high_watermark).map_or(ListedOffset::NONE, |found| ListedOffset {
+            timestamp: found.timestamp,
+            offset: found.offset,
+            leader_epoch: found.leader_epoch,
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! All replicas on this broker, kept as the metadata has it.
+
+mod apply;
+mod checkpoint;
+mod janitor;
+mod load;
+mod removal;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use arc_swap::ArcSwap;
+use klamm_log::{Disk, DiskSpace, LogDir};
+use klamm_metadata::Image;
+use klamm_metadata::config::BrokerProperties;
+use klamm_wire::Str;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+use uuid::Uuid;
+
+use super::alter::AlterPartitionSender;
+use super::engine::Engine;
+use super::fetcher::{Connector, FetcherParts, Fetchers, TcpPeers};
+use super::replica::Partition;
+use super::settings::TopicSettings;
+use super::shared::Shared;
+use crate::lifecycle::Standing;
+use checkpoint::Checkpointed;
+use janitor::Janitor;
+
+/// Memory for written records at the tails of all logs, in bytes.
+const TAIL_MEMORY: usize = 24 << 20;
+/// Smallest and largest share of one log.
+const MIN_TAIL: usize = 16 << 10;
+const MAX_TAIL: usize = 1 << 20;
+/// Threads that write logs, per log directory.
+const IO_THREADS: usize = 4;
+
+/// What a registry is made of.
+pub struct RegistryParts {
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
+    /// The open log directory.
+    pub dir: LogDir,
+    /// This broker.
+    pub node_id: i32,
+    /// The broker's properties as given.
+    pub properties: BTreeMap<String, String>,
+    /// Where the broker stands: the fetchers carry its broker epoch.
+    pub standing: watch::Receiver<Standing>,
+    /// Listener on which other brokers are dialled.
+    pub inter_broker_listener: String,
+    /// Where leaders' proposals go.
+    pub alter_partition: AlterPartitionSender,
+    /// Runs the fetchers.
+    pub runtime: Handle,
+    /// Ends the fetchers.
+    pub stop: CancellationToken,
+}
+
+/// The replicas of one log directory.
+pub struct Registry {
+    replicas: Arc<Replicas>,
+    janitor: Janitor,
+}
+
+/// What the registry shares with its background thread.
+pub(super) struct Replicas {
+    disk: Arc<dyn Disk>,
+    dir: LogDir,
+    node_id: i32,
+    properties: BTreeMap<String, String>,
+    lag_time_max_ms: i64,
+    shared: Arc<Shared>,
+    image: Arc<ArcSwap<Image>>,
+    table: RwLock<HashMap<Uuid, HashMap<i32, Arc<Partition>>>>,
+    checkpointed: Mutex<Checkpointed>,
+    /// Directories to remove in the background.
+    doomed: Mutex<Vec<PathBuf>>,
+}
+
+impl Registry {
+    /// Opens every log in the directory, several at a time, and starts the threads. Replicas do nothing until the metadata
+    /// gives them a role.
+    ///
+    /// # Errors
+    /// A log that cannot be opened, or a checkpoint that cannot be read.
+    pub fn open(parts: RegistryParts) -> Result<Self> {
+        let image = Arc::new(ArcSwap::from_pointee(Image::empty()));
+        let peers = TcpPeers {
+            image: Arc::clone(&image),
+            listener: parts.inter_broker_listener.clone(),
+            client_id: Str::from(format!("broker-{}-fetcher", parts.node_id)),
+        };
+        Self::open_with(parts, image, Arc::new(peers))
+    }
+
+    pub(super) fn open_with(
+        parts: RegistryParts,
+        image: Arc<ArcSwap<Image>>,
+        connector: Arc<dyn Connector>,
+    ) -> Result<Self> {
+        let engine = Engine::new();
+        let fetchers = Fetchers::new(FetcherParts {
+            node_id: parts.node_id,
+            connector,
+            standing: parts.standing,
+            runtime: parts.runtime.clone(),
+            stop: parts.stop,
+        });
+        let shared = Arc::new(Shared {
+            engine: Arc::clone(&engine),
+            alter_partition: parts.alter_partition,
+            runtime: parts.runtime,
+            fetchers,
+            failure: watch::Sender::new(None),
+        });
+        let replicas = Arc::new(Replicas {
+            checkpointed: Mutex::new(Checkpointed::read(&parts.dir)?),
+            doomed: Mutex::default(),
+            lag_time_max_ms: setting(&parts.properties, "replica.lag.time.max.ms", 30_000),
+            disk: parts.disk,
+            dir: parts.dir,
+            node_id: parts.node_id,
+            properties: parts.properties,
+            shared,
+            image,
+            table: RwLock::default(),
+        });
+        replicas.load()?;
+        engine.start(IO_THREADS)?;
+        let janitor = Janitor::start(Arc::clone(&replicas))?;
+        Ok(Self { replicas, janitor })
+    }
+
+    /// The replica of a partition, if this broker holds one.
+    pub fn get(&self, topic_id: &Uuid, partition: i32) -> Option<Arc<Partition>> {
+        self.replicas.table.read().get(topic_id)?.get(&partition).cloned()
+    }
+
+    /// Every replica.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        self.replicas.all()
+    }
+
+    /// Why the log directory failed, `None` while it works. A failure is final: the process should stop.
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.replicas.shared.failure.subscribe()
+    }
+
+    /// Whether the log directory failed.
+    pub fn is_offline(&self) -> bool {
+        self.replicas.shared.failure.borrow().is_some()
+    }
+
+    /// Space on the volume of the log directory.
+    pub fn disk_space(&self) -> Option<DiskSpace> {
+        self.replicas.dir.space().ok()
+    }
+
+    /// Writes and flushes everything, closes the logs, and marks the directory as cleanly shut down in `broker_epoch`. Call
+    /// it when no request is served any more, on a thread that may wait.
+    pub fn shutdown(&self, broker_epoch: i64) {
+        self.janitor.stop();
+        let all = self.replicas.all();
+        self.replicas.shared.engine.stop();
+        let failed = close_all(&all);
+        if failed > 0 || self.is_offline() {
+            error!(failed, "logs were not closed cleanly; they are recovered at the next start");
+            return;
+        }
+        match self.replicas.write_checkpoints().and_then(|()| Ok(self.replicas.dir.mark_clean_shutdown(broker_epoch)?)) {
+            Ok(()) => info!(logs = all.len(), "logs closed"),
+            Err(error) => error!(%error, "the clean shutdown was not recorded"),
+        }
+    }
+}
+
+impl Replicas {
+    fn all(&self) -> Vec<Arc<Partition>> {
+        self.table.read().values().flat_map(|partitions| partitions.values().cloned()).collect()
+    }
+
+    fn find(&self, topic_id: &Uuid, partition: i32) -> Option<Arc<Partition>> {
+        self.table.read().get(topic_id)?.get(&partition).cloned()
+    }
+
+    fn insert(&self, partition: Arc<Partition>) {
+        self.table.write().entry(partition.topic_id).or_default().insert(partition.index, partition);
+    }
+
+    fn take(&self, topic_id: &Uuid, partition: i32) -> Option<Arc<Partition>> {
+        let mut table = self.table.write();
+        let partitions = table.get_mut(topic_id)?;
+        let taken = partitions.remove(&partition);
+        if partitions.is_empty() {
+            table.remove(topic_id);
+        }
+        taken
+    }
+
+    /// Divides the memory for written records among the logs: readers at the tail find them there.
+    fn share_tail_memory(&self) {
+        let all = self.all();
+        let share = (TAIL_MEMORY / all.len().max(1)).clamp(MIN_TAIL, MAX_TAIL);
+        all.iter().for_each(|partition| partition.state.lock().log.set_tail_cache_limit(share));
+    }
+
+    fn settings(&self, topic: &str) -> Arc<TopicSettings> {
+        Arc::new(TopicSettings::of(&self.image.load(), topic, self.node_id, &self.properties))
+    }
+
+    fn interval(&self, name: &str, default_ms: i64) -> Duration {
+        let milliseconds: i64 = setting(&self.properties, name, default_ms);
+        Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0).max(100))
+    }
+}
+
+/// Closes the logs, several at a time; returns how many were not closed cleanly.
+fn close_all(all: &[Arc<Partition>]) -> usize {
+    let failed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for share in all.chunks(all.len().div_ceil(IO_THREADS).max(1)) {
+            let failed = &failed;
+            scope.spawn(move || {
+                let open = share.iter().filter(|partition| !partition.close()).count();
+                failed.fetch_add(open, Ordering::Relaxed);
+            });
+        }
+    });
+    failed.into_inner()
+}
+
+fn setting<T: std::str::FromStr>(properties: &BTreeMap<String, String>, name: &str, default: T) -> T {
+    let none = BTreeMap::new();
+    let properties = BrokerProperties { fixed: properties, dynamic: &none, dynamic_default: &none };
+    properties.parsed(name).unwrap_or(default)
+}

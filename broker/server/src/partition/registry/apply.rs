@@ -1,0 +1,155 @@
+//! Taking over metadata: replicas are created, given roles, reconfigured and removed.
+
+use std::sync::Arc;
+
+use klamm_metadata::{BrokerDelta, ConfigResource, Delta, Image, Partition as PartitionMeta, PartitionDelta};
+use klamm_wire::Str;
+use tracing::{info, warn};
+
+use super::load::Existing;
+use super::removal::Reason;
+use super::{Registry, Replicas};
+use crate::partition::replica::Partition;
+use crate::partition::role::Assignment;
+
+/// Logs opened at a time when many partitions are created at once.
+const OPEN_THREADS: usize = 8;
+
+impl Registry {
+    /// Follows the metadata from one image to the next. Opens and renames directories, so it may wait for the disk.
+    pub fn apply(&self, delta: &Delta, image: &Arc<Image>) {
+        let replicas = &self.replicas;
+        replicas.image.store(Arc::clone(image));
+        for change in delta.partitions.iter().filter(|change| change.new.is_none()) {
+            replicas.remove(change, Reason::TopicDeleted);
+        }
+        replicas.create(delta, image);
+        for change in &delta.partitions {
+            if let Some(partition) = &change.new {
+                replicas.partition_changed(change, partition, image);
+            }
+        }
+        replicas.brokers_changed(&delta.brokers, image);
+        replicas.configs_changed(&delta.configs, image);
+    }
+
+    /// Sets aside replicas that the metadata does not give to this broker. Call it once, when the image has caught up.
+    pub fn set_strays_aside(&self) {
+        let image = self.replicas.image.load_full();
+        for partition in self.replicas.all() {
+            let meta = meta_of(&image, &partition);
+            if !meta.is_some_and(|meta| meta.replicas.contains(&self.replicas.node_id)) {
+                warn!(topic = %partition.topic, partition = partition.index, "stray replica set aside: no topic needs it here");
+                self.replicas.set_aside(&partition, Reason::Stray);
+            }
+        }
+    }
+}
+
+fn meta_of<'a>(image: &'a Image, partition: &Partition) -> Option<&'a Arc<PartitionMeta>> {
+    image.topic_by_id(partition.topic_id)?.partitions.get(&partition.index)
+}
+
+impl Replicas {
+    /// Opens the logs of all replicas that are new on this broker.
+    fn create(&self, delta: &Delta, image: &Image) {
+        let is_new = |change: &&PartitionDelta| {
+            let is_mine = change.new.as_ref().is_some_and(|partition| partition.replicas.contains(&self.node_id));
+            is_mine && self.find(&change.topic.id, change.partition).is_none()
+        };
+        let new: Vec<&PartitionDelta> = delta.partitions.iter().filter(is_new).collect();
+        let share = new.len().div_ceil(OPEN_THREADS).max(4);
+        std::thread::scope(|scope| {
+            let mut shares = new.chunks(share);
+            let own = shares.next();
+            for share in shares {
+                scope.spawn(move || share.iter().for_each(|change| self.create_one(change, image)));
+            }
+            own.into_iter().flatten().for_each(|change| self.create_one(change, image));
+        });
+    }
+
+    fn create_one(&self, change: &PartitionDelta, image: &Image) {
+        let topic = &change.topic;
+        // A topic that was created anew under its name: what lies there is another topic's.
+        let id = image.topic(&topic.name).map_or(topic.id, |topic| topic.id);
+        if id != topic.id {
+            return;
+        }
+        let existing = Existing { topic: Str::copy_from(&topic.name), index: change.partition, topic_id: Some(topic.id) };
+        match self.open(existing) {
+            Ok(partition) => self.insert(partition),
+            Err(error) => self.shared.fail_directory(format!("cannot open {}-{}: {error:#}", topic.name, change.partition)),
+        }
+    }
+
+    fn partition_changed(&self, change: &PartitionDelta, meta: &PartitionMeta, image: &Image) {
+        if !meta.replicas.contains(&self.node_id) {
+            self.remove(change, Reason::Reassigned);
+        } else if let Some(partition) = self.find(&change.topic.id, change.partition) {
+            if change.old.is_none() {
+                partition.reconfigure(self.settings(&partition.topic));
+            }
+            self.assign(&partition, meta, image);
+        }
+    }
+
+    fn assign(&self, partition: &Arc<Partition>, meta: &PartitionMeta, image: &Image) {
+        let active = |id: &i32| image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch));
+        let assignment = Assignment {
+            local: self.node_id,
+            partition: meta,
+            min_isr: partition.settings.load().min_isr(),
+            eligible: meta.replicas.iter().filter_map(active).collect(),
+            lag_time_max_ms: self.lag_time_max_ms,
+        };
+        let was = partition.led_epoch();
+        partition.change(|state, now_ms, wakeups| state.assign(&assignment, now_ms, wakeups));
+        let is = partition.led_epoch();
+        if was != is {
+            let (leader, epoch) = (meta.leader, meta.leader_epoch);
+            info!(topic = %partition.topic, partition = partition.index, leader, epoch, isr = ?meta.isr, "leadership changed");
+        }
+    }
+
+    /// Fencing, unfencing and registration decide who may join an ISR, and where leaders are dialled.
+    fn brokers_changed(&self, brokers: &[BrokerDelta], image: &Image) {
+        if brokers.is_empty() {
+            return;
+        }
+        for partition in self.all().iter().filter(|partition| partition.led_epoch().is_some()) {
+            let concerns = |meta: &&Arc<PartitionMeta>| brokers.iter().any(|broker| meta.replicas.contains(&broker.id));
+            if let Some(meta) = meta_of(image, partition).filter(concerns) {
+                self.assign(partition, meta, image);
+            }
+        }
+        brokers.iter().for_each(|broker| self.shared.fetchers.broker_changed(broker.id));
+    }
+
+    fn configs_changed(&self, configs: &[ConfigResource], image: &Image) {
+        let concerns = |partition: &Partition| {
+            configs.iter().any(|resource| match resource {
+                ConfigResource::Topic(name) => *name == *partition.topic,
+                ConfigResource::Broker(id) => *id == self.node_id,
+                ConfigResource::ClusterDefault => true,
+                ConfigResource::Other(..) => false,
+            })
+        };
+        if configs.is_empty() {
+            return;
+        }
+        for partition in self.all().iter().filter(|partition| concerns(partition)) {
+            partition.reconfigure(self.settings(&partition.topic));
+            if let Some(meta) = meta_of(image, partition) {
+                self.assign(partition, meta, image);
+            }
+        }
+    }
+
+    fn remove(&self, change: &PartitionDelta, reason: Reason) {
+        if let Some(partition) = self.find(&change.topic.id, change.partition) {
+            info!(topic = %partition.topic, partition = partition.index, ?reason, "replica removed");
+            self.set_aside(&partition, reason);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Removing a replica: its directory is renamed at once, its files go in the background.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use klamm_wire::ErrorCode;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::Replicas;
+use crate::partition::replica::{Io, Partition};
+use crate::partition::role::Role;
+
+/// Why a replica is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Its topic is gone.
+    TopicDeleted,
+    /// It was moved to other brokers.
+    Reassigned,
+    /// The metadata knows nothing of it. Its files are kept for a person to look at.
+    Stray,
+}
+
+impl Replicas {
+    pub(super) fn set_aside(&self, partition: &Arc<Partition>, reason: Reason) {
+        self.take(&partition.topic_id, partition.index);
+        let error = match reason {
+            Reason::TopicDeleted | Reason::Stray => ErrorCode::UnknownTopicOrPartition,
+            Reason::Reassigned => ErrorCode::NotLeaderOrFollower,
+        };
+        partition.change(|state, _, wakeups| {
+            state.leave_role(error, wakeups);
+            state.role = Role::Deleted;
+            if state.io == Io::Queued {
+                state.io = Io::Idle;
+            }
+        });
+        self.checkpointed.lock().forget(&partition.topic, partition.index);
+        let renamed = match reason {
+            Reason::Stray => self.rename_to_stray(&partition.dir),
+            Reason::TopicDeleted | Reason::Reassigned => {
+                let renamed = self.dir.rename_for_delete(&partition.topic, partition.index, Uuid::new_v4());
+                renamed.map(|path| self.doomed.lock().push(path)).map_err(anyhow::Error::from)
+            }
+        };
+        if let Err(error) = renamed {
+            warn!(directory = %partition.dir.display(), %error, "not renamed");
+        }
+    }
+
+    /// Keeps a directory under a name that no log is opened from.
+    pub(super) fn rename_to_stray(&self, dir: &Path) -> anyhow::Result<()> {
+        let mut name = dir.as_os_str().to_os_string();
+        name.push(format!(".{}-stray", Uuid::new_v4().simple()));
+        self.disk.rename(dir, Path::new(&name))?;
+        Ok(self.disk.sync_dir(self.dir.path())?)
+    }
+
+    /// Removes directories that were given up. Waits for the disk.
+    pub(super) fn remove_doomed(&self) {
+        let doomed = std::mem::take(&mut *self.doomed.lock());
+        for dir in doomed {
+            if let Err(error) = self.dir.remove(&dir) {
+                warn!(directory = %dir.display(), %error, "not removed; tried again later");
+                self.doomed.lock().push(dir);
+            }
+        }
+    }
+}

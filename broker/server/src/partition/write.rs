@@ -1,0 +1,93 @@
+//! One write of a partition's log, on a thread of the IO engine.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_log::LogError;
+use klamm_wire::ErrorCode;
+use tracing::{error, info, warn};
+
+use super::engine::Next;
+use super::replica::{Io, Partition, State};
+use super::role::Role;
+use super::wakeups::Wakeups;
+
+/// Pause before a write is tried again on a full disk.
+const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);
+
+impl Partition {
+    /// Runs the next write job without holding the lock.
+    pub(super) fn write(self: &Arc<Self>) -> Next {
+        let job = {
+            let mut state = self.state.lock();
+            match if state.role.is_gone() { None } else { state.log.start_write() } {
+                Some(job) => {
+                    state.io = Io::Writing { again: false };
+                    job
+                }
+                None => {
+                    state.io = Io::Idle;
+                    return Next::Idle;
+                }
+            }
+        };
+        let outcome = job.run();
+        self.change(|state, now_ms, wakeups| match state.log.finish_write(outcome) {
+            Ok(_) => self.written(state, now_ms, wakeups),
+            Err(error) if is_disk_full(&error) => self.disk_is_full(state, &error),
+            Err(error) => self.failed(state, &error, wakeups),
+        })
+    }
+
+    fn written(&self, state: &mut State, now_ms: i64, wakeups: &mut Wakeups) -> Next {
+        if state.disk_full {
+            info!(topic = %self.topic, partition = self.index, "the disk has space again");
+            state.disk_full = false;
+        }
+        state.stored(now_ms, wakeups);
+        let has_more = state.io == Io::Writing { again: true } || state.log.has_pending();
+        state.io = if has_more { Io::Queued } else { Io::Idle };
+        if has_more { Next::Again } else { Next::Idle }
+    }
+
+    fn disk_is_full(&self, state: &mut State, error: &LogError) -> Next {
+        if !state.disk_full {
+            warn!(topic = %self.topic, partition = self.index, %error, "appends are refused until there is space");
+        }
+        state.disk_full = true;
+        state.io = Io::Queued;
+        Next::Later(DISK_FULL_PAUSE)
+    }
+
+    /// The log is poisoned, and with it the whole directory: what the disk holds is not known any more.
+    fn failed(&self, state: &mut State, error: &LogError, wakeups: &mut Wakeups) -> Next {
+        state.io = Io::Idle;
+        if matches!(state.role, Role::Deleted) {
+            // Its directory was renamed under the job.
+            return Next::Idle;
+        }
+        error!(topic = %self.topic, partition = self.index, %error, "the log directory goes offline");
+        state.go_offline(wakeups);
+        wakeups.directory_failed = Some(error.to_string());
+        Next::Idle
+    }
+}
+
+impl State {
+    /// Gives the log up: everybody who waits is told, nothing more is accepted.
+    fn go_offline(&mut self, wakeups: &mut Wakeups) {
+        if !self.role.is_gone() {
+            self.leave_role(ErrorCode::KafkaStorageError, wakeups);
+            self.role = Role::Offline;
+        }
+    }
+}
+
+/// A full disk loses nothing: the same bytes go into the next job.
+fn is_disk_full(error: &LogError) -> bool {
+    match error {
+        LogError::Io { source, .. } => matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
+        _ => false,
+    }
+}
