@@ -4,12 +4,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use klamm_log::{Chunk, Disk, Log, LogConfig, LogError, OpenOptions};
+use bytes::Bytes;
+use klamm_log::{CorruptionPolicy, Disk, Log, LogConfig, LogError, OpenOptions};
 use parking_lot::Mutex;
 
 use super::{Shared, State, entry, state_files};
-use crate::files;
 use crate::types::{Entry, LogId, offset_of};
 
 /// Bytes of the log's newest batches that stay in memory.
@@ -18,18 +17,27 @@ const TAIL_CACHE: usize = 1024 * 1024;
 impl Shared {
     pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64) -> io::Result<Shared> {
         let purged = state_files::read_purged(&*disk, dir)?;
-        let start = purged.map_or(0, |id| offset_of(id.index.saturating_add(1)));
-        let options = OpenOptions { log_start_offset: start, ..OpenOptions::default() };
+        let committed = state_files::read_committed(&*disk, dir)?;
+        let behind = |id: Option<LogId>| id.map_or(0, |id| offset_of(id.index.saturating_add(1)));
+        let options = OpenOptions {
+            log_start_offset: behind(purged),
+            // Saved after the entries were durable: damage before it is not a torn write.
+            recovery_point: behind(committed),
+            corruption: CorruptionPolicy::Refuse,
+            ..OpenOptions::default()
+        };
         let (mut log, report) =
             Log::open(disk.clone(), dir.to_owned(), log_config(segment_bytes), options).map_err(log_error)?;
-        tracing::debug!(?report, "opened the metadata log");
+        tracing::info!(
+            ?report,
+            start = log.start_offset(),
+            end = log.end_offset(),
+            "opened the metadata log"
+        );
         log.set_tail_cache_limit(TAIL_CACHE);
-        // The purge position is saved before anything is removed, so it is right when they differ.
-        if log.end_offset() < start {
-            log.reset_to(start).map_err(log_error)?;
-        }
-        let state =
-            State { vote: state_files::read_vote(&*disk, dir)?, committed: None, purged, last: purged };
+        // openraft takes what it finds for durable; after a crash it may be in the page cache only.
+        log.flush().map_err(log_error)?;
+        let state = State { vote: state_files::read_vote(&*disk, dir)?, committed, purged, last: purged };
         let committed = state_files::open_committed(&*disk, dir)?;
         let dir = dir.to_owned();
         Ok(Shared { disk, dir, committed, log: Mutex::new(log), state: Mutex::new(state) })
@@ -43,19 +51,20 @@ impl Shared {
             let last = self.entry_at(end - 1)?.map(|entry| entry.log_id);
             self.state.lock().last = last;
         }
-        let Some(committed) = state_files::read_committed(&*self.disk, &self.dir)? else { return Ok(()) };
+        let State { committed, purged, .. } = self.state.lock().clone();
+        let Some(committed) = committed else { return Ok(()) };
         // An entry of the same index and term is the same entry, and so is all before it.
         if self.entry_at(offset_of(committed.index))?.is_some_and(|entry| entry.log_id == committed) {
-            self.state.lock().committed = Some(committed);
             return Ok(());
         }
-        if snapshot.max(self.state.lock().purged) >= Some(committed) {
-            return Ok(());
+        if snapshot.max(purged) < Some(committed) {
+            let (at, end) = (committed.index, self.bounds().1);
+            let why =
+                format!("the entry at offset {at} was committed, but the log that ends at {end} has lost it");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
-        let (at, end) = (committed.index, self.bounds().1);
-        let why =
-            format!("the entry at offset {at} was committed, but the log that ends at {end} has lost it");
-        Err(io::Error::new(io::ErrorKind::InvalidData, why))
+        self.state.lock().committed = None;
+        Ok(())
     }
 
     fn entry_at(&self, offset: i64) -> io::Result<Option<Entry>> {
@@ -103,7 +112,9 @@ impl Shared {
     /// Removes the entries from `from` on. Only the flusher calls this, so no write is under way.
     pub(super) fn truncate(&self, from: i64) -> io::Result<()> {
         self.flush_all()?;
-        self.log.lock().truncate_to(from).map_err(log_error)
+        let mut log = self.log.lock();
+        let from = from.max(log.start_offset());
+        log.truncate_to(from).map_err(log_error)
     }
 
     /// Forgets the entries up to `upto`: first the position is made durable, then segments go.
@@ -117,7 +128,9 @@ impl Shared {
         } else {
             log.advance_start_offset(start).map_err(log_error)?;
         }
+        let given_up = log.apply_retention(0, start).map_err(log_error)?;
         drop(log);
+        given_up.iter().try_for_each(|files| files.remove(&*self.disk)).map_err(log_error)?;
         let mut state = self.state.lock();
         state.purged = Some(*upto);
         state.last = state.last.max(state.purged);
@@ -145,7 +158,7 @@ impl Shared {
             let read = log
                 .read(next, left.clamp(1, TAIL_CACHE), end)
                 .map_err(|error| io::Error::other(error.to_string()))?;
-            let bytes = contents(&read.chunks)?;
+            let bytes = read.to_bytes()?;
             left = left.saturating_sub(bytes.len());
             let before = entries.len();
             for batch in klamm_records::batches(bytes) {
@@ -167,26 +180,9 @@ impl Shared {
     }
 }
 
-fn contents(chunks: &[Chunk]) -> io::Result<Bytes> {
-    if let [Chunk::Bytes(bytes)] = chunks {
-        return Ok(bytes.clone());
-    }
-    let mut out = BytesMut::new();
-    for chunk in chunks {
-        match chunk {
-            Chunk::Bytes(bytes) => out.extend_from_slice(bytes),
-            Chunk::File { file, position, length } => {
-                let start = out.len();
-                out.resize(start + length, 0);
-                files::read_exact_at(&**file, &mut out[start..], *position)?;
-            }
-        }
-    }
-    Ok(out.freeze())
-}
-
+/// Only purging removes segments; a segment is rolled by size alone.
 fn log_config(segment_bytes: u64) -> LogConfig {
-    LogConfig { segment_bytes, ..LogConfig::default() }
+    LogConfig { segment_bytes, segment_ms: i64::MAX, cleanup_delete: false, ..LogConfig::default() }
 }
 
 fn log_error(error: LogError) -> io::Error {

@@ -12,14 +12,19 @@ use crate::harness::{Cluster, PATIENCE, image_at, propose_topics, status_of, top
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_voter_leads_at_once() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let cluster = Cluster::new(1, |_| {});
-    let begin = Instant::now();
-    let voter = cluster.start_on(1, Arc::new(RealDisk), dir.path().join("log")).await;
-    voter.status().wait_for(|status| status.is_active).await.expect("it runs");
-    let elapsed = begin.elapsed();
-    println!("single voter, fresh disk: active after {elapsed:?}");
-    assert!(elapsed < Duration::from_millis(500), "{elapsed:?}");
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cluster = Cluster::new(1, |_| {});
+        let begin = Instant::now();
+        let voter = cluster.start_on(1, Arc::new(RealDisk), dir.path().join("log")).await;
+        status_of(&voter, |status| status.is_active).await;
+        times.push(begin.elapsed());
+        cluster.stop_all().await;
+    }
+    times.sort_unstable();
+    println!("single voter, fresh disk to active: {times:?}");
+    assert!(times[times.len() / 2] < Duration::from_millis(200), "{times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

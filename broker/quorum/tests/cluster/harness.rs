@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// Longer than anything that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The metadata directory on each disk in memory.
+pub const DIR: &str = "/data/__cluster_metadata-0";
+
 /// The network: who runs, and who is cut off.
 #[derive(Default)]
 struct Net {
@@ -98,7 +101,7 @@ impl Cluster {
 
     pub async fn try_start(&self, id: i32) -> Result<Quorum, QuorumError> {
         let disk = self.disks[&id].clone();
-        self.try_start_on(id, Arc::new(disk), PathBuf::from("/data/__cluster_metadata-0")).await
+        self.try_start_on(id, Arc::new(disk), PathBuf::from(DIR)).await
     }
 
     /// Names another voter in the configuration of those that start from now on.

@@ -1,6 +1,14 @@
 //! What is there after a restart.
 
-use crate::harness::{Cluster, image_at, propose_topics};
+use std::path::Path;
+
+use klamm_log::Disk;
+use klamm_quorum::QuorumError;
+
+use crate::harness::{Cluster, DIR, image_at, propose_topics};
+
+/// The only segment of a short log.
+const SEGMENT: &str = "00000000000000000000.log";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_committed_is_there_after_all_voters_restart() {
@@ -67,4 +75,53 @@ async fn a_voter_whose_disk_was_replaced_is_filled_again() {
     image_at(&back, applied.offset).await;
     assert!(leader.status().borrow().is_active);
     propose_topics(&leader, "payments", 1).await;
+}
+
+#[tokio::test]
+async fn a_log_with_a_damaged_committed_entry_is_refused() {
+    let cluster = Cluster::started(1).await;
+    let (_, leader) = cluster.leader().await;
+    propose_topics(&leader, "orders", 20).await;
+    cluster.stop_all().await;
+    cluster.disks[&1].corrupt(&Path::new(DIR).join(SEGMENT), 700, 0x10).expect("corrupted");
+    let refused = cluster.try_start(1).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn a_log_that_has_lost_committed_entries_is_refused() {
+    let cluster = Cluster::started(1).await;
+    let (_, leader) = cluster.leader().await;
+    propose_topics(&leader, "orders", 20).await;
+    cluster.stop_all().await;
+    cluster.disks[&1].remove_file(&Path::new(DIR).join(SEGMENT)).expect("removed");
+    let refused = cluster.try_start(1).await;
+    assert!(matches!(refused, Err(QuorumError::Storage { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn power_losses_in_the_middle_of_writing_lose_nothing_committed() {
+    let cluster = Cluster::started(3).await;
+    let mut last = None;
+    for round in 0..4 {
+        let (_, leader) = cluster.leader().await;
+        let writing = leader.clone();
+        let applied = propose_topics(&leader, &format!("round-{round}"), 10).await;
+        let unanswered =
+            tokio::spawn(async move { writing.propose(crate::harness::topic("cut short")).await });
+        cluster.disks.values().for_each(klamm_log::SimDisk::power_loss);
+        cluster.stop_all().await;
+        let _ = unanswered.await;
+        cluster.start_all().await;
+        last = Some((round, applied.offset));
+    }
+    let (rounds, offset) = last.expect("there were rounds");
+    let (_, leader) = cluster.leader().await;
+    let image = image_at(&leader, offset).await;
+    for round in 0..=rounds {
+        assert!(
+            (0..10).all(|number| image.topic(&format!("round-{round}-{number}")).is_some()),
+            "round {round}"
+        );
+    }
 }
