@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
-use klamm_log::{Disk, LogDir, RealDisk};
+use klamm_log::{Disk, LogDir, Owner, RealDisk};
 use klamm_metadata::Image;
 use klamm_metadata::config::BrokerProperties;
 use klamm_metadata::controller::Settings;
@@ -177,7 +177,7 @@ impl Process {
         };
 
         let image = Arc::new(ArcSwap::from_pointee(Image::empty()));
-        let previous_broker_epoch = dir.previous_broker_epoch();
+        let previous_broker_epoch = dir.previous_broker_epoch().unwrap_or(-1);
         let directory_id = dir.directory_id();
         let (alter_sender, alter_inbox) = mpsc::unbounded_channel();
         let registry = Arc::new(Registry::open(crate::partition::RegistryParts {
@@ -417,9 +417,9 @@ fn open_log_dir(config: &Config, disk: &Arc<dyn Disk>) -> Result<LogDir> {
             made_up()
         ),
     };
-    Ok(LogDir::open(Arc::clone(disk), &config.log_dir, cluster_id.as_deref(), config.node_id, &mut || {
-        Uuid::new_v4()
-    })?)
+    let owner =
+        Owner { cluster_id: cluster_id.as_deref(), node_id: config.node_id, new_directory_id: Uuid::new_v4() };
+    Ok(LogDir::open(Arc::clone(disk), &config.log_dir, owner)?)
 }
 
 /// Kafka's text form of an id.
