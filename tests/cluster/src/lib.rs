@@ -1,1 +1,1 @@
-//! Tests of whole clusters of real processes, with real clients.
+//! Tests of whole clusters of real processes: see `tests/`, one file a concern.
