@@ -1,6 +1,7 @@
-//! A cluster of processes on loopback with its data in a temporary folder.
+//! A cluster of broker processes on loopback, with everything a fault needs.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -15,34 +16,26 @@ use crate::client::Client;
 use crate::ports::Ports;
 use crate::wait::until;
 
-/// Longest start of a node, recovery included.
-const READY: Duration = Duration::from_secs(30);
-/// Longest controlled shutdown.
-const STOP: Duration = Duration::from_secs(30);
-/// Longest wait for a change that a controller makes.
-const CHANGE: Duration = Duration::from_secs(30);
-/// Lines of a log that a failed test shows.
-const TAIL: usize = 120;
-/// The cluster id of every cluster of the tests.
-const CLUSTER_ID: &str = "klamm-harness-cluster1";
-/// Id of the first node that is a controller alone.
+/// How long a start, an election or a controlled shutdown may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Ids of controllers that are no brokers start here.
 const FIRST_CONTROLLER: i32 = 100;
-/// Ports of a cluster: enough for three brokers, three controllers and nodes that join.
-const PORTS: u16 = 20;
+/// Lines of a log that a failure shows.
+const TAIL: usize = 40;
 
-/// Which nodes are controllers.
-#[derive(Clone, Copy, Debug)]
+/// What the nodes of a cluster do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Roles {
-    /// Every node has both roles.
+    /// Every node is broker and controller.
     Combined,
-    /// Brokers are brokers alone, beside this many controllers with the ids from 100.
+    /// The given number of controllers, ids from 100, besides the brokers.
     Separate {
         /// Number of controllers.
         controllers: i32,
     },
 }
 
-/// What a cluster looks like before it starts.
+/// What to start.
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
     brokers: i32,
@@ -51,67 +44,34 @@ pub struct ClusterSpec {
 }
 
 impl ClusterSpec {
-    /// `brokers` nodes with both roles and the ids from 0; replication factor 3 if there are as many.
+    /// `brokers` combined nodes with ids from 0, replication factor 3 and min ISR 2 where there are enough.
     pub fn new(brokers: i32) -> Self {
-        let replication = brokers.min(3);
+        let replication = brokers.min(3).to_string();
         Self { brokers, roles: Roles::Combined, properties: BTreeMap::new() }
-            .property("default.replication.factor", replication)
-            .property("min.insync.replicas", if replication == 3 { 2 } else { 1 })
-            .property("offsets.topic.num.partitions", 4)
-            .property("offsets.topic.replication.factor", replication)
-            .property("group.initial.rebalance.delay.ms", 0)
+            .property("default.replication.factor", &replication)
+            .property("offsets.topic.replication.factor", &replication)
+            .property("min.insync.replicas", if brokers > 1 { "2" } else { "1" })
+            .property("group.initial.rebalance.delay.ms", "0")
+            .property("auto.create.topics.enable", "false")
+            .property("cluster.id", "a2xhbW0taGFybmVzcy0wMQ")
     }
 
-    /// Says which nodes are controllers.
-    pub fn roles(self, roles: Roles) -> Self {
-        Self { roles, ..self }
-    }
-
-    /// Sets a property of every node.
-    pub fn property(mut self, key: &str, value: impl ToString) -> Self {
-        self.properties.insert(key.to_owned(), value.to_string());
+    /// Chooses who is a controller.
+    pub fn roles(mut self, roles: Roles) -> Self {
+        self.roles = roles;
         self
     }
 
-    /// Lays the cluster out without starting a process.
-    ///
-    /// # Errors
-    /// No executable, ports or files.
-    pub fn prepare(self) -> Result<Cluster> {
-        let voters: Vec<i32> = match self.roles {
-            Roles::Combined => (0..self.brokers).collect(),
-            Roles::Separate { controllers } => (FIRST_CONTROLLER..FIRST_CONTROLLER + controllers).collect(),
-        };
-        let mut ports = Ports::reserve(PORTS)?;
-        let mut controllers = BTreeMap::new();
-        for id in voters {
-            controllers.insert(id, format!("127.0.0.1:{}", ports.take()?));
-        }
-        let brokers = 0..self.brokers;
-        let mut cluster = Cluster {
-            nodes: BTreeMap::new(),
-            binary: broker_binary()?,
-            controllers,
-            properties: self.properties,
-            ports,
-            folder: tempfile::Builder::new().prefix("klamm-cluster-").tempdir()?,
-            succeeded: false,
-        };
-        for id in brokers {
-            cluster.add_node(id, true)?;
-        }
-        for id in cluster.controllers.keys().copied().collect::<Vec<_>>() {
-            if !cluster.nodes.contains_key(&id) {
-                cluster.add_node(id, false)?;
-            }
-        }
-        Ok(cluster)
+    /// Sets a property on every node.
+    pub fn property(mut self, key: &str, value: &str) -> Self {
+        self.properties.insert(key.to_owned(), value.to_owned());
+        self
     }
 
-    /// Starts the cluster and waits until every node is ready.
+    /// Starts the nodes and waits until all are ready.
     ///
     /// # Errors
-    /// A node does not get ready, with the end of its log.
+    /// A node ends or is not ready in time; the error holds what it logged last.
     pub fn start(self) -> Result<Cluster> {
         let mut cluster = self.prepare()?;
         for id in cluster.ids() {
@@ -120,100 +80,84 @@ impl ClusterSpec {
         cluster.wait_ready()?;
         Ok(cluster)
     }
+
+    /// Reserves ports and writes the configuration, without starting anything.
+    ///
+    /// # Errors
+    /// No ports, or no binary.
+    pub fn prepare(self) -> Result<Cluster> {
+        let controllers = match self.roles {
+            Roles::Combined => 0,
+            Roles::Separate { controllers } => controllers,
+        };
+        let ids: Vec<i32> = (0..self.brokers).chain((0..controllers).map(|n| FIRST_CONTROLLER + n)).collect();
+        let root = tempfile::Builder::new().prefix("klamm-").tempdir()?;
+        let ports = Ports::reserve(ids.len() * 3)?;
+        let mut nodes = BTreeMap::new();
+        for (id, ports) in ids.into_iter().zip(ports.all().chunks_exact(3)) {
+            let dir = root.path().join(format!("node-{id}"));
+            fs::create_dir(&dir)?;
+            if let [kafka, controller, http] = *ports {
+                nodes.insert(id, Node { dir, kafka, controller, http, process: None });
+            }
+        }
+        let binary = broker_binary()?;
+        let cluster =
+            Cluster { spec: self, binary, nodes, root: Some(root), _ports: ports, succeeded: false };
+        for id in cluster.ids() {
+            fs::write(cluster.config(id)?, cluster.render(id)?)?;
+        }
+        Ok(cluster)
+    }
 }
 
-/// A node: where it listens, where its files are, and its process while it runs.
+/// A node: where it lives and the process that may run there.
 #[derive(Debug)]
 struct Node {
-    /// None if it is a controller alone.
-    kafka: Option<String>,
-    http_port: u16,
-    folder: PathBuf,
+    dir: PathBuf,
+    kafka: u16,
+    controller: u16,
+    http: u16,
     process: Option<Broker>,
 }
 
-impl Node {
-    fn log_file(&self) -> PathBuf {
-        self.folder.join("log")
-    }
-
-    fn config(&self) -> PathBuf {
-        self.folder.join("server.properties")
-    }
-
-    fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(Broker::is_running)
-    }
-}
-
-/// The processes of one cluster; dropping it ends them, and shows their logs unless the test succeeded.
+/// A cluster. Dropped, its processes are killed; its directory goes too if [`Cluster::succeed`] was called, otherwise it
+/// stays and what the nodes logged last is printed.
 #[derive(Debug)]
 pub struct Cluster {
-    nodes: BTreeMap<i32, Node>,
+    spec: ClusterSpec,
     binary: PathBuf,
-    controllers: BTreeMap<i32, String>,
-    properties: BTreeMap<String, String>,
-    ports: Ports,
-    folder: TempDir,
+    nodes: BTreeMap<i32, Node>,
+    root: Option<TempDir>,
+    _ports: Ports,
     succeeded: bool,
 }
 
 impl Cluster {
-    /// Starts nodes with both roles and waits until every one is ready.
+    /// `brokers` combined nodes, started and ready.
     ///
     /// # Errors
-    /// A node does not get ready, with the end of its log.
-    pub fn start(nodes: i32) -> Result<Self> {
-        ClusterSpec::new(nodes).start()
+    /// See [`ClusterSpec::start`].
+    pub fn start(brokers: i32) -> Result<Self> {
+        ClusterSpec::new(brokers).start()
     }
 
-    /// The test is over and all is well: no logs are shown, no files kept.
-    pub fn succeed(mut self) {
-        self.succeeded = true;
+    /// Ids of all nodes, brokers first.
+    pub fn ids(&self) -> Vec<i32> {
+        self.nodes.keys().copied().collect()
     }
 
-    /// Adds a node with the broker role alone and starts it; see [`Cluster::wait_ready`].
-    ///
-    /// # Errors
-    /// No ports or files, or the process cannot be started.
-    pub fn add_broker(&mut self, id: i32) -> Result<()> {
-        self.add_node(id, true)?;
-        self.restart(id)
+    /// Ids of the nodes that serve clients.
+    pub fn broker_ids(&self) -> Vec<i32> {
+        self.nodes.keys().copied().filter(|id| self.is_broker(*id)).collect()
     }
 
-    fn add_node(&mut self, id: i32, is_broker: bool) -> Result<()> {
-        let kafka = if is_broker { Some(format!("127.0.0.1:{}", self.ports.take()?)) } else { None };
-        let http_port = self.ports.take()?;
-        let folder = self.folder.path().join(format!("node-{id}"));
-        fs::create_dir_all(folder.join("data"))?;
-        let node = Node { kafka, http_port, folder, process: None };
-        let properties = self.properties_of(id, &node);
-        let lines: Vec<String> = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-        fs::write(node.config(), lines.concat())?;
-        self.nodes.insert(id, node);
-        Ok(())
+    fn is_broker(&self, id: i32) -> bool {
+        id < FIRST_CONTROLLER
     }
 
-    fn properties_of(&self, id: i32, node: &Node) -> BTreeMap<String, String> {
-        let plaintext = node.kafka.as_ref().map(|address| format!("PLAINTEXT://{address}"));
-        let controller = self.controllers.get(&id).map(|address| format!("CONTROLLER://{address}"));
-        let roles = [plaintext.as_ref().map(|_| "broker"), controller.as_ref().map(|_| "controller")];
-        let roles: Vec<&str> = roles.into_iter().flatten().collect();
-        let listeners: Vec<String> = [plaintext.clone(), controller].into_iter().flatten().collect();
-        let voters: Vec<String> = self.controllers.iter().map(|(id, at)| format!("{id}@{at}")).collect();
-        let own = [
-            ("process.roles", roles.join(",")),
-            ("node.id", id.to_string()),
-            ("cluster.id", CLUSTER_ID.to_owned()),
-            ("controller.quorum.voters", voters.join(",")),
-            ("controller.listener.names", "CONTROLLER".to_owned()),
-            ("listeners", listeners.join(",")),
-            ("log.dirs", node.folder.join("data").display().to_string()),
-            ("klamm.http.listener", format!("127.0.0.1:{}", node.http_port)),
-        ];
-        let own = own.into_iter().map(|(key, value)| (key.to_owned(), value));
-        let advertised = plaintext.map(|address| ("advertised.listeners".to_owned(), address));
-        own.chain(advertised).chain(self.properties.clone()).collect()
+    fn is_controller(&self, id: i32) -> bool {
+        self.spec.roles == Roles::Combined || id >= FIRST_CONTROLLER
     }
 
     fn node(&self, id: i32) -> Result<&Node> {
@@ -225,87 +169,157 @@ impl Cluster {
     }
 
     fn process(&mut self, id: i32) -> Result<&mut Broker> {
-        self.node_mut(id)?.process.as_mut().with_context(|| format!("node {id} is not running"))
+        self.node_mut(id)?.process.as_mut().with_context(|| format!("node {id} was not started"))
     }
 
-    /// Ids of all nodes, running or not.
-    pub fn ids(&self) -> Vec<i32> {
-        self.nodes.keys().copied().collect()
+    /// Whether the process of a node runs; a paused one does.
+    pub fn is_running(&mut self, id: i32) -> bool {
+        self.process(id).is_ok_and(Broker::is_running)
     }
 
-    /// Ids of the nodes with the broker role, running or not.
-    pub fn broker_ids(&self) -> Vec<i32> {
-        self.nodes.iter().filter(|(_, node)| node.kafka.is_some()).map(|(id, _)| *id).collect()
+    /// `host:port` of every broker, running or not, for a client's `bootstrap.servers`.
+    pub fn bootstrap(&self) -> String {
+        let brokers = self.nodes.iter().filter(|(id, _)| self.is_broker(**id));
+        brokers.map(|(_, node)| format!("127.0.0.1:{}", node.kafka)).collect::<Vec<_>>().join(",")
     }
 
-    /// Starts a node that does not run, on the disk that it has; see [`Cluster::wait_ready`].
+    /// `host:port` of one broker's client listener.
     ///
     /// # Errors
-    /// It runs already, or cannot be started.
-    pub fn restart(&mut self, id: i32) -> Result<()> {
-        let binary = self.binary.clone();
-        let node = self.node_mut(id)?;
-        ensure!(!node.is_running(), "node {id} runs already");
-        node.process = Some(Broker::start(&binary, &node.config(), &node.log_file())?);
-        Ok(())
+    /// No such node.
+    pub fn address(&self, id: i32) -> Result<String> {
+        Ok(format!("127.0.0.1:{}", self.node(id)?.kafka))
     }
 
-    /// Waits until `/readyz` of every started node says so.
+    /// `host:port` of one node's controller listener.
     ///
     /// # Errors
-    /// One does not in time, or its process ended; with the end of its log.
-    pub fn wait_ready(&mut self) -> Result<()> {
-        for (id, node) in self.nodes.iter_mut().filter(|(_, node)| node.process.is_some()) {
-            let ready = until(READY, &format!("node {id} is ready"), || {
-                if !node.is_running() {
-                    return Ok(Some(false));
-                }
-                let (status, body) = http_get(node.http_port, "/readyz")?;
-                ensure!(status == 200, "{}", body.trim());
-                Ok(Some(true))
-            })?;
-            ensure!(ready, "node {id} ended instead of getting ready:\n{}", tail(&node.log_file(), TAIL));
+    /// No such node.
+    pub fn controller_address(&self, id: i32) -> Result<String> {
+        Ok(format!("127.0.0.1:{}", self.node(id)?.controller))
+    }
+
+    /// A protocol client of this cluster.
+    pub fn client(&self) -> Client {
+        Client::new(&self.bootstrap())
+    }
+
+    /// The data directory of a node.
+    ///
+    /// # Errors
+    /// No such node.
+    pub fn data_dir(&self, id: i32) -> Result<PathBuf> {
+        Ok(self.node(id)?.dir.join("data"))
+    }
+
+    /// The properties file of a node.
+    ///
+    /// # Errors
+    /// No such node.
+    pub fn config(&self, id: i32) -> Result<PathBuf> {
+        Ok(self.node(id)?.dir.join("server.properties"))
+    }
+
+    /// The file that gets everything a node prints.
+    ///
+    /// # Errors
+    /// No such node.
+    pub fn log(&self, id: i32) -> Result<PathBuf> {
+        Ok(self.node(id)?.dir.join("broker.log"))
+    }
+
+    /// The binary that the nodes run.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The process id of a node.
+    ///
+    /// # Errors
+    /// It was not started.
+    pub fn pid(&mut self, id: i32) -> Result<u32> {
+        Ok(self.process(id)?.pid())
+    }
+
+    fn render(&self, id: i32) -> Result<String> {
+        let node = self.node(id)?;
+        let voters = self.nodes.iter().filter(|(id, _)| self.is_controller(**id));
+        let voters: Vec<String> = voters.map(|(id, n)| format!("{id}@127.0.0.1:{}", n.controller)).collect();
+        let (mut roles, mut listeners) = (Vec::new(), Vec::new());
+        if self.is_broker(id) {
+            roles.push("broker");
+            listeners.push(format!("PLAINTEXT://127.0.0.1:{}", node.kafka));
         }
+        if self.is_controller(id) {
+            roles.push("controller");
+            listeners.push(format!("CONTROLLER://127.0.0.1:{}", node.controller));
+        }
+        let mut text = String::new();
+        writeln!(text, "process.roles={}\nnode.id={id}", roles.join(","))?;
+        writeln!(text, "controller.quorum.voters={}", voters.join(","))?;
+        writeln!(text, "controller.listener.names=CONTROLLER\nlisteners={}", listeners.join(","))?;
+        writeln!(text, "log.dirs={}", node.dir.join("data").display())?;
+        writeln!(text, "klamm.http.listener=127.0.0.1:{}", node.http)?;
+        for (key, value) in &self.spec.properties {
+            writeln!(text, "{key}={value}")?;
+        }
+        Ok(text)
+    }
+
+    /// Starts a node that does not run; [`Cluster::wait_ready`] waits for it.
+    ///
+    /// # Errors
+    /// It runs, or cannot be started.
+    pub fn restart(&mut self, id: i32) -> Result<()> {
+        ensure!(!self.is_running(id), "node {id} runs");
+        let broker = Broker::start(&self.binary, &self.config(id)?, &self.log(id)?)?;
+        self.node_mut(id)?.process = Some(broker);
         Ok(())
     }
 
-    /// SIGKILL to a node.
+    /// SIGKILL: the node is gone before this returns.
     ///
     /// # Errors
     /// It was not started.
     pub fn kill(&mut self, id: i32) -> Result<()> {
         self.process(id)?.kill();
-        self.node_mut(id)?.process = None;
         Ok(())
     }
 
-    /// SIGKILL to every node at once, as in a power cut.
+    /// SIGKILL to every node, all sent before any is waited for.
     ///
     /// # Errors
-    /// A process cannot be signalled.
+    /// A node does not run.
     pub fn kill_all(&mut self) -> Result<()> {
-        for process in self.nodes.values_mut().filter_map(|node| node.process.as_mut()) {
-            process.signal(Signal::KILL)?;
+        for id in self.ids() {
+            self.process(id)?.signal(Signal::KILL)?;
         }
-        for node in self.nodes.values_mut() {
-            node.process = None;
-        }
+        self.ids().into_iter().try_for_each(|id| self.kill(id))
+    }
+
+    /// SIGTERM, then waits for the controlled shutdown to end well.
+    ///
+    /// # Errors
+    /// It does not run, does not end in time, or ends with another code than 0.
+    pub fn terminate(&mut self, id: i32) -> Result<()> {
+        self.process(id)?.signal(Signal::TERM)?;
+        let status = self.wait_ended(id)?;
+        ensure!(status.success(), "node {id} ended with {status}");
         Ok(())
     }
 
-    /// Controlled shutdown of a node: SIGTERM, and the status with which it ends.
+    /// SIGTERM to every node, then waits for all of them, however they end.
     ///
     /// # Errors
-    /// It was not started, or runs on.
-    pub fn terminate(&mut self, id: i32) -> Result<ExitStatus> {
-        let process = self.process(id)?;
-        process.signal(Signal::TERM)?;
-        let status = process.wait(STOP)?;
-        self.node_mut(id)?.process = None;
-        Ok(status)
+    /// One does not run, or does not end in time.
+    pub fn terminate_all(&mut self) -> Result<()> {
+        for id in self.ids() {
+            self.process(id)?.signal(Signal::TERM)?;
+        }
+        self.ids().into_iter().try_for_each(|id| self.wait_ended(id).map(drop))
     }
 
-    /// Holds a node where it is (SIGSTOP).
+    /// SIGSTOP: the node keeps its connections but answers nothing.
     ///
     /// # Errors
     /// It does not run.
@@ -313,7 +327,7 @@ impl Cluster {
         self.process(id)?.signal(Signal::STOP)
     }
 
-    /// Lets a paused node go on (SIGCONT).
+    /// SIGCONT.
     ///
     /// # Errors
     /// It does not run.
@@ -321,119 +335,112 @@ impl Cluster {
         self.process(id)?.signal(Signal::CONT)
     }
 
-    /// Process id of a node.
+    /// Waits until a node ends.
     ///
     /// # Errors
-    /// It does not run.
-    pub fn pid(&mut self, id: i32) -> Result<u32> {
-        let process = self.process(id)?;
-        ensure!(process.is_running(), "node {id} has ended");
-        Ok(process.pid())
+    /// It does not within the harness's patience.
+    pub fn wait_ended(&mut self, id: i32) -> Result<ExitStatus> {
+        self.process(id)?.wait(PATIENCE)
     }
 
-    /// Status and body of a GET request to a node's HTTP listener.
+    /// Waits until every node that runs says that it is ready.
     ///
     /// # Errors
-    /// It does not answer.
+    /// One ended, or is not ready in time.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        for id in self.ids() {
+            if self.node(id)?.process.is_some() {
+                self.wait_ready_of(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until one node says that it is ready.
+    ///
+    /// # Errors
+    /// It ended, or is not ready in time.
+    pub fn wait_ready_of(&mut self, id: i32) -> Result<()> {
+        let (port, log) = (self.node(id)?.http, self.log(id)?);
+        let ready = until(PATIENCE, &format!("node {id} is ready"), || {
+            if !self.is_running(id) {
+                return Ok(Some(false));
+            }
+            let (status, body) = http_get(port, "/readyz")?;
+            ensure!(status == 200, "/readyz says {status} {}", body.trim());
+            Ok(Some(true))
+        })?;
+        ensure!(ready, "node {id} ended at its start and logged last:\n{}", tail(&log, TAIL));
+        Ok(())
+    }
+
+    /// A page of a node's HTTP listener: status and body.
+    ///
+    /// # Errors
+    /// No answer.
     pub fn http(&self, id: i32, path: &str) -> Result<(u16, String)> {
-        http_get(self.node(id)?.http_port, path)
+        http_get(self.node(id)?.http, path)
     }
 
-    /// Addresses of all brokers, running or not, as clients take them.
-    pub fn bootstrap(&self) -> String {
-        let addresses: Vec<&str> = self.nodes.values().filter_map(|node| node.kafka.as_deref()).collect();
-        addresses.join(",")
-    }
-
-    /// Where clients reach a broker, `host:port`.
+    /// Waits until a partition has a leader that runs, and returns it.
     ///
     /// # Errors
-    /// There is no such broker.
-    pub fn address(&self, id: i32) -> Result<String> {
-        self.node(id)?.kafka.clone().with_context(|| format!("node {id} is a controller alone"))
-    }
-
-    /// Where a controller listens, `host:port`.
-    ///
-    /// # Errors
-    /// There is no such controller.
-    pub fn controller_address(&self, id: i32) -> Result<String> {
-        self.controllers.get(&id).cloned().with_context(|| format!("node {id} is no controller"))
-    }
-
-    /// The log directory (`log.dirs`) of a node.
-    ///
-    /// # Errors
-    /// There is no such node.
-    pub fn data_dir(&self, id: i32) -> Result<PathBuf> {
-        Ok(self.node(id)?.folder.join("data"))
-    }
-
-    /// The properties file of a node.
-    ///
-    /// # Errors
-    /// There is no such node.
-    pub fn config(&self, id: i32) -> Result<PathBuf> {
-        Ok(self.node(id)?.config())
-    }
-
-    /// The executable that the nodes run.
-    pub fn binary(&self) -> &Path {
-        &self.binary
-    }
-
-    /// A client of this cluster.
-    pub fn client(&self) -> Client {
-        Client::new(&self.bootstrap())
-    }
-
-    /// The leader of a partition, waiting for one.
-    ///
-    /// # Errors
-    /// There is none in time.
-    pub fn leader_of(&self, topic: &str, partition: i32) -> Result<i32> {
+    /// None in time.
+    pub fn leader_of(&mut self, topic: &str, partition: i32) -> Result<i32> {
         let mut client = self.client();
-        until(CHANGE, &format!("{topic}-{partition} has a leader"), || {
-            client.topology()?.leader(topic, partition).map(Some)
+        until(PATIENCE, &format!("{topic}-{partition} has a leader"), || {
+            let leader = client.topology()?.leader(topic, partition)?;
+            Ok(self.is_running(leader).then_some(leader))
         })
     }
 
-    /// Waits until the in-sync replicas of a partition are exactly these, given ascending.
+    /// Waits until the ISR of a partition is exactly these nodes, given ascending.
     ///
     /// # Errors
-    /// They are not in time.
-    pub fn wait_isr(&self, topic: &str, partition: i32, expected: &[i32]) -> Result<()> {
+    /// It is not in time.
+    pub fn wait_isr(&mut self, topic: &str, partition: i32, nodes: &[i32]) -> Result<()> {
         let mut client = self.client();
-        until(CHANGE, &format!("the ISR of {topic}-{partition} is {expected:?}"), || {
+        until(PATIENCE, &format!("the ISR of {topic}-{partition} is {nodes:?}"), || {
             let mut isr = client.topology()?.isr(topic, partition)?;
             isr.sort_unstable();
-            ensure!(isr == expected, "it is {isr:?}");
+            ensure!(isr == nodes, "it is {isr:?}");
             Ok(Some(()))
         })
     }
 
-    /// The active controller, by the quorum's own account, waiting for one whose process runs.
+    /// The active controller, as the quorum's leader reports itself.
     ///
     /// # Errors
-    /// There is none in time.
+    /// None in time.
     pub fn controller(&mut self) -> Result<i32> {
         let mut client = self.client();
-        until(CHANGE, "there is an active controller", || {
+        until(PATIENCE, "there is a controller that runs", || {
             let leader = client.quorum_leader()?;
-            ensure!(self.node_mut(leader)?.is_running(), "node {leader} is still said to be");
-            Ok(Some(leader))
+            Ok(self.is_running(leader).then_some(leader))
         })
+    }
+
+    /// Ends a test that passed: nothing is kept.
+    pub fn succeed(mut self) {
+        self.succeeded = true;
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if !self.succeeded {
-            for (id, node) in &self.nodes {
-                eprintln!("---- log of node {id}\n{}", tail(&node.log_file(), TAIL));
+        for node in self.nodes.values_mut() {
+            if let Some(process) = &mut node.process {
+                process.kill();
             }
-            self.folder.disable_cleanup(true);
-            eprintln!("---- the files are in {}", self.folder.path().display());
+        }
+        if self.succeeded {
+            return;
+        }
+        for (id, node) in &self.nodes {
+            eprintln!("--- node {id} logged last:\n{}", tail(&node.dir.join("broker.log"), TAIL));
+        }
+        if let Some(root) = self.root.take() {
+            eprintln!("--- kept: {}", root.keep().display());
         }
     }
 }

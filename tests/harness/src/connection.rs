@@ -94,34 +94,6 @@ impl Connection {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    /// Writes `frame` behind its size.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub fn write_frame(&mut self, frame: &[u8]) -> Result<()> {
-        let size = i32::try_from(frame.len())?;
-        self.send_raw(&[&size.to_be_bytes(), frame].concat())
-    }
-
-    /// Says that nothing more will be sent.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub fn finish_writing(&self) -> Result<()> {
-        Ok(self.stream.shutdown(std::net::Shutdown::Write)?)
-    }
-
-    /// Waits until the other side closes the connection without an answer.
-    ///
-    /// # Errors
-    /// It answers, or leaves the connection open.
-    pub fn expect_closed(&mut self) -> Result<()> {
-        match self.read_frame()? {
-            None => Ok(()),
-            Some(frame) => bail!("an answer of {} bytes instead of a closed connection", frame.len()),
-        }
-    }
-
     /// Reads one frame without its size; none if the other side closed the connection.
     ///
     /// # Errors
@@ -140,5 +112,15 @@ impl Connection {
         let mut frame = vec![0; size];
         self.stream.read_exact(&mut frame).context("reading an answer")?;
         Ok(Some(frame.into()))
+    }
+
+    /// Asserts that the broker closes the connection, waiting for that as long as reads may take.
+    ///
+    /// # Errors
+    /// It answers, or does nothing at all.
+    pub fn expect_closed(&mut self) -> Result<()> {
+        let frame = self.read_frame().context("waiting for the broker to close the connection")?;
+        ensure!(frame.is_none(), "the broker answered with {frame:?}");
+        Ok(())
     }
 }

@@ -2,24 +2,25 @@
 //!
 //! Nothing in here knows how a broker works inside: it starts `klamm-broker`, speaks the protocol and sends signals.
 //!
-//! - [`cluster`], [`broker`]: processes on loopback, ended when they go out of scope, their logs shown when a test fails
-//! - [`connection`], [`client`]: the blocking protocol client: frames and bytes, or calls that follow leaders
-//! - [`load`], [`ledger`]: producers that remember what was acknowledged, and the check that it is all there
-//! - [`wait`]: waiting for a condition, with a bound; [`ports`]: ports that no other test uses
-//! - [`suite`]: running suites of foreign clients
+//! - [`Cluster`]: starts, kills, pauses and restarts processes of `klamm-broker` on loopback
+//! - [`Client`], [`Connection`]: produce, fetch and administrate over the wire, or send any bytes at all
+//! - [`Load`], [`Ledger`]: produce in the background and prove that nothing acknowledged was lost
+//! - [`suite`]: runs the foreign clients of `tests/clients`
+//!
+//! Everything blocks; a test that wants two things at once uses threads.
 
-pub mod broker;
-pub mod client;
-pub mod cluster;
-pub mod connection;
-pub mod ledger;
-pub mod load;
-pub mod ports;
+mod broker;
+mod client;
+mod cluster;
+mod connection;
+mod ledger;
+mod load;
+mod ports;
 pub mod suite;
-pub mod wait;
+mod wait;
 
-pub use broker::Broker;
-pub use client::{Client, ProduceError};
+pub use broker::{Broker, broker_binary};
+pub use client::{Client, ProduceError, Topology};
 pub use cluster::{Cluster, ClusterSpec, Roles};
 pub use connection::Connection;
 pub use ledger::Ledger;

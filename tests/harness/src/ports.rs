@@ -1,69 +1,56 @@
-//! Ports that no other test of this machine uses, held until they are dropped.
+//! Ports that stay ours while a cluster is down as well as up.
 
-use std::fs::File;
-use std::net::TcpListener;
-use std::path::PathBuf;
+use std::net::{TcpListener, UdpSocket};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 
-/// Below the range from which Linux takes the ports of outgoing connections, so that a restarted broker finds its own free.
-const FIRST: u16 = 20_000;
-/// Ports of one lease.
-const LEASE: u16 = 24;
-/// Leases there are.
-const LEASES: u16 = 500;
+/// Below the range from which the kernel takes the source ports of outgoing connections.
+const RANGE: Range<u16> = 20_000..32_000;
 
-/// A lease of consecutive ports. A locked file stands for it, so that tests of other processes go elsewhere.
+/// Reserved TCP ports of 127.0.0.1.
+///
+/// The reservation is a bound UDP socket of the same number: other tests that reserve ports see it, in this process and
+/// in others, while the TCP port stays free for the broker that gets it, also over a restart.
 #[derive(Debug)]
 pub struct Ports {
-    next: u16,
-    end: u16,
-    _lock: File,
+    held: Vec<(u16, UdpSocket)>,
 }
 
 impl Ports {
-    /// Takes `count` ports of the first free lease, looking from a place that differs by process.
+    /// Reserves `count` ports.
     ///
     /// # Errors
-    /// No lease is free, or none has as many ports.
-    pub fn reserve(count: u16) -> Result<Self> {
-        ensure!(count <= LEASE, "a lease has {LEASE} ports, not {count}");
-        let folder = std::env::temp_dir().join("klamm-harness-ports");
-        std::fs::create_dir_all(&folder)?;
-        let start = u16::try_from(std::process::id() % u32::from(LEASES)).unwrap_or(0);
-        for step in 0..LEASES {
-            let index = (start + step) % LEASES;
-            if let Some(ports) = Self::try_reserve(folder.join(index.to_string()), index, count)? {
-                return Ok(ports);
+    /// Not enough are free.
+    pub fn reserve(count: usize) -> Result<Self> {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let width = RANGE.end - RANGE.start;
+        let spread = u16::try_from(std::process::id().wrapping_mul(101) % u32::from(width))?;
+        let mut held = Vec::new();
+        for _ in RANGE {
+            if held.len() == count {
+                return Ok(Self { held });
+            }
+            let step = NEXT.fetch_add(1, Ordering::Relaxed) % width;
+            let port = RANGE.start + (spread + step) % width;
+            if let Ok(socket) = UdpSocket::bind(("127.0.0.1", port))
+                && TcpListener::bind(("127.0.0.1", port)).is_ok()
+            {
+                held.push((port, socket));
             }
         }
-        bail!("all {LEASES} leases of ports are taken; see {}", folder.display())
+        bail!("fewer than {count} free ports in {RANGE:?}")
     }
 
-    fn try_reserve(path: PathBuf, index: u16, count: u16) -> Result<Option<Self>> {
-        let lock = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        if lock.try_lock().is_err() {
-            return Ok(None);
-        }
-        let next = FIRST + index * LEASE;
-        let end = next + count;
-        let free = (next..end).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-        Ok(free.then_some(Self { next, end, _lock: lock }))
+    /// The port at `index` in the order of reservation.
+    pub fn get(&self, index: usize) -> Option<u16> {
+        self.held.get(index).map(|(port, _)| *port)
     }
 
-    /// A port that was not given yet.
-    ///
-    /// # Errors
-    /// All are given.
-    pub fn take(&mut self) -> Result<u16> {
-        ensure!(self.next < self.end, "all ports are given");
-        self.next += 1;
-        Ok(self.next - 1)
-    }
-
-    /// The ports that were not given yet.
+    /// All of them.
     pub fn all(&self) -> Vec<u16> {
-        (self.next..self.end).collect()
+        self.held.iter().map(|(port, _)| *port).collect()
     }
 }
 
@@ -72,10 +59,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_leases_share_no_port() {
-        let (mut a, b) = (Ports::reserve(5).unwrap(), Ports::reserve(LEASE).unwrap());
-        let first: Vec<u16> = (0..5).map(|_| a.take().unwrap()).collect();
-        assert!(b.all().iter().all(|port| !first.contains(port)));
-        assert!(a.take().is_err() && a.all().is_empty());
+    fn reserved_ports_are_distinct_and_free_for_tcp() {
+        let first = Ports::reserve(20).unwrap();
+        let second = Ports::reserve(20).unwrap();
+        let mut all = [first.all(), second.all()].concat();
+        for port in &all {
+            TcpListener::bind(("127.0.0.1", *port)).unwrap();
+        }
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 40);
     }
 }
