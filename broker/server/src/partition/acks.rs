@@ -68,7 +68,12 @@ impl AckQueue {
         release(&mut self.stored, end, Ok(()), released);
     }
 
-    pub(super) fn replicated(&mut self, high_watermark: i64, result: Result<(), ErrorCode>, released: &mut Released) {
+    pub(super) fn replicated(
+        &mut self,
+        high_watermark: i64,
+        result: Result<(), ErrorCode>,
+        released: &mut Released,
+    ) {
         release(&mut self.replicated, high_watermark, result, released);
     }
 

@@ -30,7 +30,9 @@ pub type AlterPartitionSender = mpsc::UnboundedSender<AlterPartitionItem>;
 pub fn alter_partition_failure(code: ErrorCode) -> Option<AlterPartitionOutcome> {
     match code {
         ErrorCode::None => None,
-        ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted => Some(AlterPartitionOutcome::Revert),
+        ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted => {
+            Some(AlterPartitionOutcome::Revert)
+        }
         ErrorCode::FencedLeaderEpoch
         | ErrorCode::InvalidUpdateVersion
         | ErrorCode::UnknownTopicId

@@ -62,8 +62,9 @@ impl Partition {
         batch: BytesMut,
         leader_epoch: i32,
     ) -> Result<impl Future<Output = Result<(), ErrorCode>> + Send + 'static, ErrorCode> {
-        let append =
-            self.change(|state, now_ms, wakeups| state.append(batch, Acks::All, Some(leader_epoch), now_ms, wakeups));
+        let append = self.change(|state, now_ms, wakeups| {
+            state.append(batch, Acks::All, Some(leader_epoch), now_ms, wakeups)
+        });
         let ack = append.map_err(|refused| refused.code)?.ack;
         Ok(async move {
             match ack {
@@ -94,16 +95,17 @@ impl State {
         if acks == Acks::All && !leader.can_accept_acks_all() {
             return Err(ErrorCode::NotEnoughReplicas.into());
         }
-        let (base_offset, last_offset, append_time) = match self.log.append_as_leader(batch, leader_epoch, now_ms) {
-            Ok(appended) => {
-                self.appended(now_ms, wakeups);
-                (appended.base_offset, appended.last_offset, appended.log_append_time)
-            }
-            Err(AppendError::DuplicateSequence { base_offset, last_offset, timestamp }) => {
-                (base_offset, last_offset, Some(timestamp).filter(|_| self.stamps_append_time))
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let (base_offset, last_offset, append_time) =
+            match self.log.append_as_leader(batch, leader_epoch, now_ms) {
+                Ok(appended) => {
+                    self.appended(now_ms, wakeups);
+                    (appended.base_offset, appended.last_offset, appended.log_append_time)
+                }
+                Err(AppendError::DuplicateSequence { base_offset, last_offset, timestamp }) => {
+                    (base_offset, last_offset, Some(timestamp).filter(|_| self.stamps_append_time))
+                }
+                Err(error) => return Err(error.into()),
+            };
         let appended = Appended {
             base_offset,
             next_offset: last_offset.saturating_add(1),

@@ -49,7 +49,8 @@ impl Engine {
     pub(super) fn start(self: &Arc<Self>, threads: usize) -> io::Result<()> {
         for number in 0..threads {
             let engine = Arc::clone(self);
-            let thread = std::thread::Builder::new().name(format!("log-io-{number}")).spawn(move || engine.work())?;
+            let thread =
+                std::thread::Builder::new().name(format!("log-io-{number}")).spawn(move || engine.work())?;
             self.threads.lock().push(thread);
         }
         Ok(())

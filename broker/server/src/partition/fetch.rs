@@ -107,7 +107,12 @@ fn carry_out(plan: ReadPlan, wait: Wait) -> Result<LogRead, ReadError> {
     }
 }
 
-fn run(mut fetched: Fetched, plan: Option<ReadPlan>, read: &FetchRead, wait: Wait) -> Result<Fetched, Refused> {
+fn run(
+    mut fetched: Fetched,
+    plan: Option<ReadPlan>,
+    read: &FetchRead,
+    wait: Wait,
+) -> Result<Fetched, Refused> {
     let Some(plan) = plan else { return Ok(fetched) };
     let found = match carry_out(plan, wait) {
         Err(ReadError::WouldBlock) => {
@@ -134,11 +139,8 @@ impl State {
         self.check_epoch(read.current_leader_epoch)?;
         self.check_follower(read)?;
         let (start, end) = (self.log.start_offset(), self.log.end_offset());
-        let mut fetched = Fetched {
-            high_watermark: self.high_watermark,
-            log_start_offset: start,
-            ..Fetched::default()
-        };
+        let mut fetched =
+            Fetched { high_watermark: self.high_watermark, log_start_offset: start, ..Fetched::default() };
         if read.fetch_offset >= start && read.last_fetched_epoch >= 0 {
             fetched.diverging = self.diverging(read)?;
             if fetched.diverging.is_some() {
@@ -150,7 +152,8 @@ impl State {
             return Err(Refused::new(ErrorCode::OffsetOutOfRange, message));
         }
         if let Reader::Follower { replica, broker_epoch } = read.reader {
-            let event = LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: read.fetch_offset };
+            let event =
+                LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: read.fetch_offset };
             self.step_leader(|leader| leader.step(event, now_ms), wakeups);
             fetched.high_watermark = self.high_watermark;
         }
@@ -191,8 +194,11 @@ impl State {
 
     fn check_follower(&mut self, read: &FetchRead) -> Result<(), Refused> {
         match read.reader {
-            Reader::Follower { replica, broker_epoch } if !self.role.leader()?.accepts_fetch(replica, broker_epoch) => {
-                let message = format!("broker {replica} in epoch {broker_epoch} holds no replica that is known here");
+            Reader::Follower { replica, broker_epoch }
+                if !self.role.leader()?.accepts_fetch(replica, broker_epoch) =>
+            {
+                let message =
+                    format!("broker {replica} in epoch {broker_epoch} holds no replica that is known here");
                 Err(Refused::new(ErrorCode::NotLeaderOrFollower, message))
             }
             _ => Ok(()),

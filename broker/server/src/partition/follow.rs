@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use klamm_records::BatchHeader;
 use klamm_replica::{Answer, EpochEnd, FetchPosition, FollowerEffects, FollowerEvent, LogAction, NextFetch};
 use tracing::{info, warn};
 
@@ -95,8 +96,27 @@ impl Partition {
 
 fn append(state: &mut State, answer: LeaderAnswer, wakeups: &mut Wakeups) -> Result<(), String> {
     let LeaderAnswer::Records { records, .. } = answer else { return Ok(()) };
+    let start = state.log.start_offset();
+    begin_inside_batch(state, &records)?;
     state.log.append_as_follower(records).map_err(|e| e.to_string())?;
     state.mark_dirty(wakeups);
+    if start > state.log.start_offset() {
+        state.log.advance_start_offset(start).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// An empty log may begin in the middle of a batch, when records were deleted on the leader. The batch comes as a whole, so
+/// the log is made to begin with it, and its first records stay hidden.
+fn begin_inside_batch(state: &mut State, records: &Bytes) -> Result<(), String> {
+    let (start, end) = (state.log.start_offset(), state.log.end_offset());
+    if start < end {
+        return Ok(());
+    }
+    let first = BatchHeader::parse(records).map_err(|e| e.to_string())?;
+    if first.base_offset < start && first.last_offset() >= start {
+        state.log.reset_to(first.base_offset).map_err(|e| e.to_string())?;
+    }
     Ok(())
 }
 

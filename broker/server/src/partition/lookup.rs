@@ -40,7 +40,12 @@ impl Partition {
     ///
     /// # Errors
     /// Role and epoch errors as for a fetch; `OFFSET_NOT_AVAILABLE` while a new leader does not know yet what is committed.
-    pub fn list_offset(&self, timestamp: i64, current_leader_epoch: i32, is_replica: bool) -> Result<ListedOffset, Refused> {
+    pub fn list_offset(
+        &self,
+        timestamp: i64,
+        current_leader_epoch: i32,
+        is_replica: bool,
+    ) -> Result<ListedOffset, Refused> {
         let mut state = self.state.lock();
         let leader_epoch = state.check_epoch(current_leader_epoch)?;
         let at = |offset| ListedOffset { timestamp: -1, offset, leader_epoch };
@@ -49,7 +54,11 @@ impl Partition {
             LATEST => state.committed_end().map(at),
             EARLIEST | EARLIEST_LOCAL => {
                 let offset = state.log.start_offset();
-                Ok(ListedOffset { timestamp: -1, offset, leader_epoch: state.log.epoch_at(offset).unwrap_or(-1) })
+                Ok(ListedOffset {
+                    timestamp: -1,
+                    offset,
+                    leader_epoch: state.log.epoch_at(offset).unwrap_or(-1),
+                })
             }
             MAX_TIMESTAMP => Ok(state.committed(state.log.max_timestamp_offset()?)),
             LATEST_TIERED => Ok(ListedOffset::NONE),
@@ -77,7 +86,10 @@ impl Partition {
     /// compacted.
     pub fn delete_records(self: &Arc<Self>, offset: i64) -> Result<i64, Refused> {
         if !self.settings.load().log.delete {
-            return Err(Refused::new(ErrorCode::PolicyViolation, "the topic's cleanup.policy does not contain delete"));
+            return Err(Refused::new(
+                ErrorCode::PolicyViolation,
+                "the topic's cleanup.policy does not contain delete",
+            ));
         }
         self.change(|state, _, _| {
             state.role.leader()?;
@@ -106,10 +118,12 @@ impl State {
 
     /// What was found, if it is committed.
     fn committed(&self, found: Option<TimestampOffset>) -> ListedOffset {
-        found.filter(|found| found.offset < self.high_watermark).map_or(ListedOffset::NONE, |found| ListedOffset {
-            timestamp: found.timestamp,
-            offset: found.offset,
-            leader_epoch: found.leader_epoch,
+        found.filter(|found| found.offset < self.high_watermark).map_or(ListedOffset::NONE, |found| {
+            ListedOffset {
+                timestamp: found.timestamp,
+                offset: found.offset,
+                leader_epoch: found.leader_epoch,
+            }
         })
     }
 }

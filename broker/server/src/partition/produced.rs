@@ -42,7 +42,10 @@ fn check_timestamp(header: &BatchHeader, settings: &TopicSettings, now_ms: i64) 
     let too_late = header.max_timestamp.saturating_sub(now_ms) > limits.message_timestamp_after_max_ms;
     let too_early = now_ms.saturating_sub(header.base_timestamp) > limits.message_timestamp_before_max_ms;
     if too_late || too_early {
-        let message = format!("timestamps {} to {} are outside of the limits of the topic", header.base_timestamp, header.max_timestamp);
+        let message = format!(
+            "timestamps {} to {} are outside of the limits of the topic",
+            header.base_timestamp, header.max_timestamp
+        );
         return Err(Refused::new(ErrorCode::InvalidTimestamp, message));
     }
     Ok(())

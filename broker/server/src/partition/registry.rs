@@ -176,7 +176,11 @@ impl Registry {
             error!(failed, "logs were not closed cleanly; they are recovered at the next start");
             return;
         }
-        match self.replicas.write_checkpoints().and_then(|()| Ok(self.replicas.dir.mark_clean_shutdown(broker_epoch)?)) {
+        match self
+            .replicas
+            .write_checkpoints()
+            .and_then(|()| Ok(self.replicas.dir.mark_clean_shutdown(broker_epoch)?))
+        {
             Ok(()) => info!(logs = all.len(), "logs closed"),
             Err(error) => error!(%error, "the clean shutdown was not recorded"),
         }

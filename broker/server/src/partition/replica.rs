@@ -65,7 +65,13 @@ pub(super) struct State {
 }
 
 impl Partition {
-    pub(super) fn new(identity: Identity, shared: Arc<Shared>, settings: Arc<TopicSettings>, log: Log, hw: i64) -> Self {
+    pub(super) fn new(
+        identity: Identity,
+        shared: Arc<Shared>,
+        settings: Arc<TopicSettings>,
+        log: Log,
+        hw: i64,
+    ) -> Self {
         let state = State {
             counts_durable: settings.counts_durable,
             stamps_append_time: settings.stamps_append_time(),

@@ -2,8 +2,8 @@
 
 use klamm_metadata::Partition as PartitionMeta;
 use klamm_replica::{
-    Acked, AlterPartitionOutcome, FollowerEvent, FollowerStart, FollowerState, LeaderEffects, LeaderEvent, LeaderStart,
-    LeaderState, Membership,
+    Acked, AlterPartitionOutcome, FollowerEvent, FollowerStart, FollowerState, LeaderEffects, LeaderEvent,
+    LeaderStart, LeaderState, Membership,
 };
 use klamm_wire::ErrorCode;
 
@@ -100,7 +100,10 @@ impl State {
             _ => false,
         };
         if is_same_role && meta.leader_epoch == self.role.epoch() {
-            self.step_leader(|leader| leader.step(LeaderEvent::MetadataChanged(assignment.membership()), now_ms), wakeups);
+            self.step_leader(
+                |leader| leader.step(LeaderEvent::MetadataChanged(assignment.membership()), now_ms),
+                wakeups,
+            );
             return;
         }
         self.leave_role(ErrorCode::NotLeaderOrFollower, wakeups);
@@ -207,7 +210,9 @@ impl State {
             self.high_watermark = high_watermark;
             self.consumers.take_into(&mut wakeups.parked);
             let result = match &self.role {
-                Role::Leader(leader) if leader.is_acked(high_watermark) == Acked::NotEnoughReplicasAfterAppend => {
+                Role::Leader(leader)
+                    if leader.is_acked(high_watermark) == Acked::NotEnoughReplicasAfterAppend =>
+                {
                     Err(ErrorCode::NotEnoughReplicasAfterAppend)
                 }
                 _ => Ok(()),

@@ -20,7 +20,12 @@ pub(super) struct TopicSettings {
 
 impl TopicSettings {
     /// The settings in effect for a topic on broker `node_id` with these fixed properties.
-    pub(super) fn of(image: &Image, topic: &str, node_id: i32, properties: &BTreeMap<String, String>) -> Self {
+    pub(super) fn of(
+        image: &Image,
+        topic: &str,
+        node_id: i32,
+        properties: &BTreeMap<String, String>,
+    ) -> Self {
         let broker = BrokerProperties {
             fixed: properties,
             dynamic: image.broker_config(node_id),

@@ -87,7 +87,9 @@ impl State {
 /// A full disk loses nothing: the same bytes go into the next job.
 fn is_disk_full(error: &LogError) -> bool {
     match error {
-        LogError::Io { source, .. } => matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
+        LogError::Io { source, .. } => {
+            matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        }
         _ => false,
     }
 }

@@ -55,7 +55,8 @@ impl Connector for TcpPeers {
             let image = self.image.load_full();
             let endpoint = peers::endpoint(&image, broker, &self.listener)
                 .ok_or_else(|| PeerError(format!("broker {broker} is not registered")))?;
-            let dialled = Connection::connect(&endpoint.host, endpoint.port, &self.client_id, DIAL_TIMEOUT).await;
+            let dialled =
+                Connection::connect(&endpoint.host, endpoint.port, &self.client_id, DIAL_TIMEOUT).await;
             let connection = dialled.map_err(|e| PeerError(e.to_string()))?;
             Ok(Box::new(connection) as Box<dyn PeerConnection>)
         })

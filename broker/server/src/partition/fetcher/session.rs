@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use klamm_replica::FetchPosition;
-use klamm_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic, ReplicaState};
+use klamm_wire::messages::fetch_request::{
+    FetchPartition, FetchRequest, FetchTopic, ForgottenTopic, ReplicaState,
+};
 use uuid::Uuid;
 
 use super::Key;
@@ -26,7 +28,8 @@ pub(super) struct Session {
 impl Session {
     /// Fetches `key` from this position.
     pub(super) fn ask(&mut self, key: Key, position: FetchPosition) {
-        if self.asked.insert(key, position) != Some(position) || self.forgotten.remove(&key) {
+        let is_new = self.asked.insert(key, position) != Some(position);
+        if self.forgotten.remove(&key) || is_new {
             self.changed.insert(key);
         }
     }
@@ -69,7 +72,8 @@ impl Session {
             forgotten.entry(topic).or_default().push(index);
         }
         let topic = |(topic_id, partitions)| FetchTopic { topic_id, partitions, ..FetchTopic::default() };
-        let forget = |(topic_id, partitions)| ForgottenTopic { topic_id, partitions, ..ForgottenTopic::default() };
+        let forget =
+            |(topic_id, partitions)| ForgottenTopic { topic_id, partitions, ..ForgottenTopic::default() };
         FetchRequest {
             replica_state: ReplicaState { replica_id, replica_epoch, ..ReplicaState::default() },
             max_wait_ms,
@@ -116,8 +120,12 @@ mod tests {
     }
 
     fn named(request: &FetchRequest) -> Vec<(i32, i64)> {
-        let mut named: Vec<_> =
-            request.topics.iter().flat_map(|t| &t.partitions).map(|p| (p.partition, p.fetch_offset)).collect();
+        let mut named: Vec<_> = request
+            .topics
+            .iter()
+            .flat_map(|t| &t.partitions)
+            .map(|p| (p.partition, p.fetch_offset))
+            .collect();
         named.sort_unstable();
         named
     }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use klamm_replica::{Answer, EpochEnd, FetchError, NextFetch};
 use klamm_wire::messages::fetch_request::FetchRequest;
 use klamm_wire::messages::fetch_response::{FetchResponse, PartitionData};
-use klamm_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use klamm_wire::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use klamm_wire::{ErrorCode, Records};
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -220,7 +222,11 @@ impl Fetcher {
     }
 
     /// Asks where the leader's log lies.
-    async fn out_of_range(&mut self, connection: &mut Box<dyn PeerConnection>, key: Key) -> Result<(), PeerError> {
+    async fn out_of_range(
+        &mut self,
+        connection: &mut Box<dyn PeerConnection>,
+        key: Key,
+    ) -> Result<(), PeerError> {
         let Some(partition) = self.followed.get(&key).cloned() else { return Ok(()) };
         let mut offsets = [0; 2];
         for (timestamp, offset) in [-2, -1].into_iter().zip(&mut offsets) {
@@ -275,9 +281,16 @@ fn to_answer(data: PartitionData) -> LeaderAnswer {
 }
 
 fn offset_request(partition: &Partition, timestamp: i64, replica_id: i32) -> ListOffsetsRequest {
-    let asked = ListOffsetsPartition { partition_index: partition.index, timestamp, ..ListOffsetsPartition::default() };
-    let topic =
-        ListOffsetsTopic { name: partition.topic.clone(), partitions: vec![asked], ..ListOffsetsTopic::default() };
+    let asked = ListOffsetsPartition {
+        partition_index: partition.index,
+        timestamp,
+        ..ListOffsetsPartition::default()
+    };
+    let topic = ListOffsetsTopic {
+        name: partition.topic.clone(),
+        partitions: vec![asked],
+        ..ListOffsetsTopic::default()
+    };
     ListOffsetsRequest { replica_id, topics: vec![topic], ..ListOffsetsRequest::default() }
 }
 

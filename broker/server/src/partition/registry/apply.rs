@@ -54,7 +54,8 @@ impl Replicas {
     /// Opens the logs of all replicas that are new on this broker.
     fn create(&self, delta: &Delta, image: &Image) {
         let is_new = |change: &&PartitionDelta| {
-            let is_mine = change.new.as_ref().is_some_and(|partition| partition.replicas.contains(&self.node_id));
+            let is_mine =
+                change.new.as_ref().is_some_and(|partition| partition.replicas.contains(&self.node_id));
             is_mine && self.find(&change.topic.id, change.partition).is_none()
         };
         let new: Vec<&PartitionDelta> = delta.partitions.iter().filter(is_new).collect();
@@ -76,10 +77,16 @@ impl Replicas {
         if id != topic.id {
             return;
         }
-        let existing = Existing { topic: Str::copy_from(&topic.name), index: change.partition, topic_id: Some(topic.id) };
+        let existing = Existing {
+            topic: Str::copy_from(&topic.name),
+            index: change.partition,
+            topic_id: Some(topic.id),
+        };
         match self.open(existing) {
             Ok(partition) => self.insert(partition),
-            Err(error) => self.shared.fail_directory(format!("cannot open {}-{}: {error:#}", topic.name, change.partition)),
+            Err(error) => self
+                .shared
+                .fail_directory(format!("cannot open {}-{}: {error:#}", topic.name, change.partition)),
         }
     }
 
@@ -95,7 +102,9 @@ impl Replicas {
     }
 
     fn assign(&self, partition: &Arc<Partition>, meta: &PartitionMeta, image: &Image) {
-        let active = |id: &i32| image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch));
+        let active = |id: &i32| {
+            image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch))
+        };
         let assignment = Assignment {
             local: self.node_id,
             partition: meta,
@@ -118,7 +127,8 @@ impl Replicas {
             return;
         }
         for partition in self.all().iter().filter(|partition| partition.led_epoch().is_some()) {
-            let concerns = |meta: &&Arc<PartitionMeta>| brokers.iter().any(|broker| meta.replicas.contains(&broker.id));
+            let concerns =
+                |meta: &&Arc<PartitionMeta>| brokers.iter().any(|broker| meta.replicas.contains(&broker.id));
             if let Some(meta) = meta_of(image, partition).filter(concerns) {
                 self.assign(partition, meta, image);
             }

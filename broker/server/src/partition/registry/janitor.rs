@@ -33,7 +33,9 @@ impl Janitor {
     pub(super) fn start(replicas: Arc<Replicas>) -> io::Result<Self> {
         let stopping = Arc::new((Mutex::new(false), Condvar::new()));
         let signal = Arc::clone(&stopping);
-        let thread = std::thread::Builder::new().name("log-janitor".to_owned()).spawn(move || work(&replicas, &signal))?;
+        let thread = std::thread::Builder::new()
+            .name("log-janitor".to_owned())
+            .spawn(move || work(&replicas, &signal))?;
         Ok(Self { stopping, thread: Mutex::new(Some(thread)) })
     }
 
@@ -65,7 +67,10 @@ fn tasks(replicas: &Replicas) -> [Task; 4] {
     let task = |interval: Duration, run| Task { interval, due: now + interval, run };
     [
         task(replicas.interval("replica.high.watermark.checkpoint.interval.ms", CHECKPOINT_MS), keep_up),
-        task(Duration::from_millis(u64::try_from(replicas.lag_time_max_ms / 2).unwrap_or(0).max(10)), check_lag),
+        task(
+            Duration::from_millis(u64::try_from(replicas.lag_time_max_ms / 2).unwrap_or(0).max(10)),
+            check_lag,
+        ),
         task(replicas.interval("log.retention.check.interval.ms", 300_000), retain),
         task(replicas.interval("producer.id.expiration.check.interval.ms", 600_000), expire_producers),
     ]
@@ -116,10 +121,15 @@ fn retain(replicas: &Replicas) {
     for partition in replicas.all() {
         let retained = partition.change(|state, now_ms, _| {
             let high_watermark = state.high_watermark;
-            if state.role.is_gone() { Ok(Vec::new()) } else { state.log.apply_retention(now_ms, high_watermark) }
+            if state.role.is_gone() {
+                Ok(Vec::new())
+            } else {
+                state.log.apply_retention(now_ms, high_watermark)
+            }
         });
         // Open readers keep what they read: a removed file lives until it is closed.
-        let removed = retained.and_then(|given_up| given_up.iter().try_for_each(|files| files.remove(&*replicas.disk)));
+        let removed =
+            retained.and_then(|given_up| given_up.iter().try_for_each(|files| files.remove(&*replicas.disk)));
         if let Err(error) = removed {
             warn!(topic = %partition.topic, partition = partition.index, %error, "retention failed");
         }

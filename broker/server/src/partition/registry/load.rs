@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use klamm_log::{CorruptionPolicy, Log, LogError, OpenOptions, PartitionDir, PartitionDirState, TopicPartition};
+use klamm_log::{
+    CorruptionPolicy, Log, LogError, OpenOptions, PartitionDir, PartitionDirState, TopicPartition,
+};
 use klamm_wire::Str;
 use parking_lot::Mutex;
 use tracing::{info, warn};
@@ -41,8 +43,11 @@ impl Replicas {
                 scope.spawn(|| {
                     while let Some(dir) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let TopicPartition { topic, partition } = &dir.partition;
-                        let existing =
-                            Existing { topic: Str::copy_from(topic), index: *partition, topic_id: dir.topic_id };
+                        let existing = Existing {
+                            topic: Str::copy_from(topic),
+                            index: *partition,
+                            topic_id: dir.topic_id,
+                        };
                         match self.open(existing) {
                             Ok(partition) => self.insert(partition),
                             Err(error) => *failure.lock() = Some(error),

@@ -1,0 +1,101 @@
+//! The registry: start-up, shutdown, deletion, strays, configuration.
+
+use klamm_log::Disk;
+use klamm_wire::ErrorCode;
+use uuid::Uuid;
+
+use super::cluster::{Cluster, TOPIC};
+use super::{batch, consumer_at, eventually};
+use crate::partition::Acks;
+
+async fn produce(cluster: &Cluster) {
+    let append = cluster.partition(0).append_leader(batch(5), Acks::All).unwrap();
+    if let Some(ack) = append.ack {
+        ack.await.unwrap().unwrap();
+    }
+}
+
+fn directories(cluster: &Cluster) -> Vec<String> {
+    let mut names: Vec<String> = cluster.disks[0]
+        .list(std::path::Path::new("/data"))
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.is_dir)
+        .map(|entry| entry.name)
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_shutdown_keeps_logs_and_high_watermarks() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.create_topic(TOPIC, "orders", 3, &[0], &[]);
+    produce(&cluster).await;
+    cluster.shut_down(0);
+    cluster.start_broker(0);
+    let partition = cluster.partition(0);
+    assert_eq!((partition.log_end_offset(), partition.high_watermark()), (5, 5));
+    assert!(partition.fetch_blocking(&consumer_at(0)).unwrap().bytes > 0);
+    assert_eq!(cluster.registry(0).all().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_topic_leaves_and_its_name_can_be_used_again() {
+    let cluster = Cluster::start(1, &[("replica.high.watermark.checkpoint.interval.ms", "100")]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    produce(&cluster).await;
+    let old = cluster.partition(0);
+    cluster.delete_topic(TOPIC);
+    assert!(cluster.registry(0).get(&TOPIC, 0).is_none());
+    assert_eq!(old.append_leader(batch(1), Acks::All).unwrap_err().code, ErrorCode::UnknownTopicOrPartition);
+    let again = Uuid::from_u128(0x71);
+    cluster.create_topic(again, "orders", 1, &[0], &[]);
+    assert_eq!(cluster.registry(0).get(&again, 0).unwrap().log_end_offset(), 0);
+    eventually("the old files are gone", || directories(&cluster) == ["orders-0"]).await;
+    assert!(!cluster.registry(0).is_offline());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_created_again_while_the_broker_was_down_does_not_get_the_old_records() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    produce(&cluster).await;
+    cluster.kill(0);
+    cluster.delete_topic(TOPIC);
+    let again = Uuid::from_u128(0x71);
+    cluster.create_topic(again, "orders", 1, &[0], &[]);
+    cluster.start_broker(0);
+    assert_eq!(cluster.registry(0).get(&again, 0).unwrap().log_end_offset(), 0);
+    assert!(directories(&cluster).iter().any(|name| name.ends_with("-stray")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strays_are_set_aside_not_served() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    produce(&cluster).await;
+    cluster.kill(0);
+    cluster.delete_topic(TOPIC);
+    cluster.start_broker(0);
+    cluster.registry(0).set_strays_aside();
+    assert!(cluster.registry(0).all().is_empty());
+    assert!(directories(&cluster).iter().all(|name| name.ends_with("-stray")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_config_holds_at_once() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    produce(&cluster).await;
+    let limit = klamm_wire::messages::config_record::ConfigRecord {
+        resource_type: 2,
+        resource_name: "orders".into(),
+        name: "max.message.bytes".into(),
+        value: Some("100".into()),
+        ..Default::default()
+    };
+    cluster.commit(&[limit.into()]);
+    let refused = cluster.partition(0).append_leader(batch(50), Acks::All).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::MessageTooLarge);
+}
