@@ -16,7 +16,7 @@ const PARTITIONS: i32 = 6;
 /// Kafka's "never by count".
 pub const NEVER: &str = "9223372036854775807";
 /// Bytes of a record, and how many record bytes the topic to consume has.
-const SIZES: [(usize, f64); 3] = [(100, 600e6), (1024, 1200e6), (65_536, 1500e6)];
+const SIZES: [(usize, f64); 3] = [(100, 600e6), (1024, 1200e6), (65_536, 1600e6)];
 
 /// Who drives the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,16 +119,16 @@ impl Matrix<'_> {
         self.create(&topic, NEVER)?;
         let limit = Limit::bytes((volume * self.scale) as u64);
         let filled = produce::produce(&bootstrap, &topic, &Shape::as_java(record, -1), CONNECTIONS, limit)?;
-        let read = |passes| match client {
+        let read = || match client {
             Client::Java => java::consume(self.programs, &bootstrap, &topic, record, filled.records),
-            Client::Native => consume::consume(&bootstrap, &topic, record, CONNECTIONS, passes),
+            Client::Native => consume::consume(&bootstrap, &topic, record, CONNECTIONS, Passes::Once),
         };
-        let again = Passes::For(self.native_limit().time);
-        let tail = self.measure(client, format!("consume {record} B, tail (in memory)"), || read(again))?;
+        let tail =
+            self.measure(client, format!("consume {record} B, tail (in memory)"), || self.repeat(read))?;
         let cold = self.measure(client, format!("consume {record} B, cold files"), || {
             self.repeat(|| {
                 make_cold(self.cluster.data())?;
-                read(Passes::Once)
+                read()
             })
         })?;
         delete_topic(&bootstrap, &topic)?;
@@ -180,9 +180,9 @@ fn java_volume(record: usize, flush: &str) -> f64 {
     match (record, flush == NEVER) {
         (..1024, true) => 200e6,
         (..1024, false) => 60e6,
-        (1024..65_536, true) => 400e6,
-        (1024..65_536, false) => 80e6,
-        (_, true) => 600e6,
+        (1024..65_536, true) => 700e6,
+        (1024..65_536, false) => 100e6,
+        (_, true) => 900e6,
         (_, false) => 200e6,
     }
 }
