@@ -210,11 +210,12 @@ impl Replicas {
         taken
     }
 
-    /// Divides the memory for written records among the logs: readers at the tail find them there.
+    /// Divides the memory for written records among the logs that this broker leads: readers at the tail find them there.
     fn share_tail_memory(&self) {
-        let all = self.all();
-        let share = (TAIL_MEMORY / all.len().max(1)).clamp(MIN_TAIL, MAX_TAIL);
-        all.iter().for_each(|partition| partition.state.lock().log.set_tail_cache_limit(share));
+        let led: Vec<_> =
+            self.all().into_iter().filter(|partition| partition.led_epoch().is_some()).collect();
+        let share = (TAIL_MEMORY / led.len().max(1)).clamp(MIN_TAIL, MAX_TAIL);
+        led.iter().for_each(|partition| partition.state.lock().log.set_tail_cache_limit(share));
     }
 
     fn settings(&self, topic: &str) -> Arc<TopicSettings> {

@@ -12,6 +12,9 @@ use super::fetcher::Follow;
 use super::replica::State;
 use super::wakeups::Wakeups;
 
+/// Bytes that a new leader keeps in memory for readers at the tail, until the registry gives it its share.
+const LEADER_TAIL: usize = 256 << 10;
+
 /// What a replica does.
 pub(super) enum Role {
     /// The partition has no leader, or the metadata has not named one yet.
@@ -129,6 +132,7 @@ impl State {
             },
             now_ms,
         );
+        self.log.set_tail_cache_limit(LEADER_TAIL);
         self.role = Role::Leader(leader);
         self.take_effects(effects, wakeups);
         self.mark_dirty(wakeups);
@@ -141,6 +145,8 @@ impl State {
             log: self.log_ends(),
             high_watermark: self.high_watermark,
         }));
+        // Nobody reads from a follower, and its records would keep the frames alive that they came in.
+        self.log.set_tail_cache_limit(0);
         wakeups.follow = Some(Follow::Leader(meta.leader));
         self.mark_dirty(wakeups);
     }

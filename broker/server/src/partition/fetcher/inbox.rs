@@ -67,6 +67,12 @@ impl Inbox {
 
     /// Waits until a partition is assigned.
     pub(super) async fn urgent(&self) {
-        self.urgent.notified().await;
+        loop {
+            self.urgent.notified().await;
+            // The notice may be about what was taken already.
+            if !self.news.lock().assigned.is_empty() {
+                return;
+            }
+        }
     }
 }

@@ -112,7 +112,7 @@ impl Replicas {
         if report.cut.is_some() || report.emptied {
             warn!(topic = %existing.topic, partition = existing.index, ?report, "recovered after an unclean shutdown");
         }
-        let topic_id = existing.topic_id.or(log.topic_id()).unwrap_or_default();
+        let topic_id = existing.topic_id.or_else(|| log.topic_id()).unwrap_or_default();
         let identity = Identity { topic_id, topic: existing.topic.clone(), index: existing.index, dir };
         Ok(Arc::new(Partition::new(identity, Arc::clone(&self.shared), settings, log, known.high_watermark)))
     }

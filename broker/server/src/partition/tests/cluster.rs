@@ -72,12 +72,12 @@ impl Cluster {
     /// Starts a broker on its disk; it registers and is unfenced.
     pub fn start_broker(&self, id: i32) {
         let epoch = self.core.lock().image.offset() + 1;
-        let registry = Arc::new(self.open(id, epoch));
+        let stop = CancellationToken::new();
+        let registry = Arc::new(self.open(id, epoch, stop.clone()));
         {
             let mut core = self.core.lock();
             let image = Arc::clone(&core.image);
             registry.apply(&Image::diff(&Image::empty(), &image), &image);
-            let stop = CancellationToken::new();
             core.brokers.insert(id, Running { registry, stop });
         }
         let registered = RegisterBrokerRecord {
@@ -89,7 +89,7 @@ impl Cluster {
         self.commit(&[registered.into()]);
     }
 
-    fn open(&self, id: i32, broker_epoch: i64) -> Registry {
+    fn open(&self, id: i32, broker_epoch: i64, stop: CancellationToken) -> Registry {
         let disk = Arc::new(self.disks[id as usize].clone());
         let owner = Owner {
             cluster_id: Some("cluster"),
@@ -111,7 +111,7 @@ impl Cluster {
             inter_broker_listener: "PLAINTEXT".to_owned(),
             alter_partition,
             runtime: Handle::current(),
-            stop: CancellationToken::new(),
+            stop,
         };
         let connector = Arc::new(TestPeers { core: Arc::clone(&self.core) });
         Registry::open_with(parts, Arc::new(ArcSwap::from_pointee(Image::empty())), connector).unwrap()
@@ -133,6 +133,7 @@ impl Cluster {
     /// SIGTERM.
     pub fn shut_down(&self, id: i32) {
         let running = self.core.lock().brokers.remove(&id).unwrap();
+        running.stop.cancel();
         running.registry.shutdown(7);
         self.disks[id as usize].crash();
     }
@@ -394,7 +395,7 @@ impl PeerConnection for TestPeer {
                 responses = self.pass(&Parked::new());
             }
             // What moved besides records is told like an incremental session does.
-            for ((topic_id, index), _) in &self.session {
+            for (topic_id, index) in self.session.keys() {
                 let is_told = responses
                     .iter()
                     .any(|t| t.topic_id == *topic_id && t.partitions[0].partition_index == *index);
