@@ -183,7 +183,11 @@ impl Client {
     /// None is given in time.
     pub fn producer_id(&mut self) -> Result<(i64, i16)> {
         crate::wait::until(RETRIES, "a producer id", || {
-            let request = InitProducerIdRequest { transaction_timeout_ms: 60_000, ..Default::default() };
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                transaction_timeout_ms: 60_000,
+                ..Default::default()
+            };
             let answer = self.call(4, &request)?;
             let code = ErrorCode::from_code(answer.error_code);
             ensure!(code.is_none(), "{}", code.name());

@@ -92,19 +92,19 @@ impl ClusterSpec {
         };
         let ids: Vec<i32> = (0..self.brokers).chain((0..controllers).map(|n| FIRST_CONTROLLER + n)).collect();
         let root = tempfile::Builder::new().prefix("klamm-").tempdir()?;
-        let ports = Ports::reserve(ids.len() * 3)?;
-        let mut nodes = BTreeMap::new();
-        for (id, ports) in ids.into_iter().zip(ports.all().chunks_exact(3)) {
-            let dir = root.path().join(format!("node-{id}"));
-            fs::create_dir(&dir)?;
-            if let [kafka, controller, http] = *ports {
-                nodes.insert(id, Node { dir, kafka, controller, http, process: None });
-            }
-        }
         let binary = broker_binary()?;
-        let cluster =
-            Cluster { spec: self, binary, nodes, root: Some(root), _ports: ports, succeeded: false };
-        for id in cluster.ids() {
+        let mut cluster = Cluster {
+            spec: self,
+            binary,
+            nodes: BTreeMap::new(),
+            root: Some(root),
+            ports: Vec::new(),
+            succeeded: false,
+        };
+        for id in &ids {
+            cluster.add_node(*id)?;
+        }
+        for id in ids {
             fs::write(cluster.config(id)?, cluster.render(id)?)?;
         }
         Ok(cluster)
@@ -129,7 +129,7 @@ pub struct Cluster {
     binary: PathBuf,
     nodes: BTreeMap<i32, Node>,
     root: Option<TempDir>,
-    _ports: Ports,
+    ports: Vec<Ports>,
     succeeded: bool,
 }
 
@@ -140,6 +140,28 @@ impl Cluster {
     /// See [`ClusterSpec::start`].
     pub fn start(brokers: i32) -> Result<Self> {
         ClusterSpec::new(brokers).start()
+    }
+
+    /// Adds a node with the broker role alone to a cluster that runs, and starts it.
+    ///
+    /// # Errors
+    /// The id is taken or a controller's, or the process cannot be started.
+    pub fn add_broker(&mut self, id: i32) -> Result<()> {
+        ensure!(self.is_broker(id) && !self.nodes.contains_key(&id), "{id} is no id for another broker");
+        self.add_node(id)?;
+        fs::write(self.config(id)?, self.render(id)?)?;
+        self.restart(id)
+    }
+
+    fn add_node(&mut self, id: i32) -> Result<()> {
+        let ports = Ports::reserve(3)?;
+        let dir = self.root.as_ref().context("the cluster's folder")?.path().join(format!("node-{id}"));
+        fs::create_dir(&dir)?;
+        if let [kafka, controller, http] = ports.all()[..] {
+            self.nodes.insert(id, Node { dir, kafka, controller, http, process: None });
+        }
+        self.ports.push(ports);
+        Ok(())
     }
 
     /// Ids of all nodes, brokers first.
@@ -157,7 +179,7 @@ impl Cluster {
     }
 
     fn is_controller(&self, id: i32) -> bool {
-        self.spec.roles == Roles::Combined || id >= FIRST_CONTROLLER
+        id >= FIRST_CONTROLLER || self.spec.roles == Roles::Combined && id < self.spec.brokers
     }
 
     fn node(&self, id: i32) -> Result<&Node> {

@@ -4,6 +4,7 @@
 //!
 //! - [`Cluster`]: starts, kills, pauses and restarts processes of `klamm-broker` on loopback
 //! - [`Client`], [`Connection`]: produce, fetch and administrate over the wire, or send any bytes at all
+//! - [`Member`]: one member of a consumer group, step by step
 //! - [`Load`], [`Ledger`]: produce in the background and prove that nothing acknowledged was lost
 //! - [`suite`]: runs the foreign clients of `tests/clients`
 //!
@@ -13,6 +14,7 @@ mod broker;
 mod client;
 mod cluster;
 mod connection;
+mod group;
 mod ledger;
 mod load;
 mod ports;
@@ -23,6 +25,7 @@ pub use broker::{Broker, broker_binary};
 pub use client::{Client, ProduceError, Topology};
 pub use cluster::{Cluster, ClusterSpec, Roles};
 pub use connection::Connection;
+pub use group::{Joined, Member, committed, coordinator};
 pub use ledger::Ledger;
 pub use load::Load;
 pub use ports::Ports;

@@ -1,7 +1,7 @@
 //! Producers in the background that keep a ledger, going on over every failure that may pass.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ const RECORDS_PER_BATCH: usize = 5;
 pub struct Load {
     stopping: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
+    gave_up: Arc<OnceLock<String>>,
     producers: Vec<JoinHandle<Result<Ledger>>>,
 }
 
@@ -28,6 +29,7 @@ impl Load {
     pub fn start(bootstrap: &str, topic: &str, partitions: i32) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicUsize::new(0));
+        let gave_up = Arc::new(OnceLock::new());
         let producers = (0..partitions).map(|partition| {
             let producer = Producer {
                 client: Client::new(bootstrap),
@@ -36,9 +38,14 @@ impl Load {
                 stopping: Arc::clone(&stopping),
                 acknowledged: Arc::clone(&acknowledged),
             };
-            std::thread::spawn(move || producer.run())
+            let gave_up = Arc::clone(&gave_up);
+            std::thread::spawn(move || {
+                producer.run().inspect_err(|error| {
+                    let _another_was_first = gave_up.set(format!("{error:#}"));
+                })
+            })
         });
-        Self { producers: producers.collect(), stopping, acknowledged }
+        Self { producers: producers.collect(), stopping, acknowledged, gave_up }
     }
 
     /// Number of records acknowledged so far.
@@ -49,13 +56,15 @@ impl Load {
     /// Waits until `count` more records than now are acknowledged.
     ///
     /// # Errors
-    /// They are not within the time that a delivery may take.
+    /// They are not within the time that a delivery may take, or a producer gave up.
     pub fn wait_for_more(&self, count: usize) -> Result<()> {
         let wanted = self.acknowledged() + count;
-        crate::wait::until(DELIVERY, &format!("{wanted} acknowledged records"), || {
-            ensure!(!self.producers.iter().any(JoinHandle::is_finished), "a producer gave up");
-            Ok((self.acknowledged() >= wanted).then_some(()))
-        })
+        let enough = crate::wait::until(DELIVERY, &format!("{wanted} records are acknowledged"), || {
+            let enough = self.acknowledged() >= wanted;
+            Ok((enough || self.gave_up.get().is_some()).then_some(enough))
+        })?;
+        ensure!(enough, "a producer gave up: {}", self.gave_up.get().map_or("", String::as_str));
+        Ok(())
     }
 
     /// Stops and returns what was acknowledged.
