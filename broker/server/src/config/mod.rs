@@ -331,6 +331,8 @@ fn inter_broker(p: &Properties<'_>, bound: &[Endpoint], is_broker: bool) -> Resu
 fn log_dir(p: &Properties<'_>) -> Result<PathBuf, ConfigError> {
     let (key, text) = match p.text("log.dirs") {
         Some(text) => ("log.dirs", text),
+        // Kafka refuses it, too: nobody who names the property means the default under /tmp.
+        None if p.0.contains_key("log.dirs") => ("log.dirs", ""),
         None => ("log.dir", p.text("log.dir").unwrap_or("/tmp/kafka-logs")),
     };
     let mut dirs = text.split(',').map(str::trim).filter(|d| !d.is_empty());
