@@ -6,6 +6,30 @@ use std::path::{Path, PathBuf};
 use klamm_records::BatchError;
 use uuid::Uuid;
 
+/// What is wrong with bytes on disk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// A batch is malformed, cut off or fails its checksum.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A batch or segment begins before its predecessor ends, or too far from its segment's base.
+    #[error("offset {found} does not follow {expected}")]
+    Offset {
+        /// The smallest offset that could follow.
+        expected: i64,
+        /// The offset that does.
+        found: i64,
+    },
+    /// A batch has a smaller leader epoch than one before it: it was left over from before a truncation.
+    #[error("leader epoch {found} follows {last}")]
+    LeaderEpoch {
+        /// Leader epoch of the batch before.
+        last: i32,
+        /// Leader epoch of the batch.
+        found: i32,
+    },
+}
+
 /// Why a log cannot do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -58,7 +82,7 @@ pub enum LogError {
         /// Where the damaged batch starts.
         position: u64,
         /// What is wrong with it.
-        reason: BatchError,
+        reason: Damage,
     },
 }
 
@@ -113,6 +137,14 @@ pub enum AppendError {
         /// First offset of the batch.
         found: i64,
     },
+    /// The batch belongs to an older leader epoch than the end of the log.
+    #[error("leader epoch {found} is older than {latest}")]
+    StaleLeaderEpoch {
+        /// Leader epoch of the batch.
+        found: i32,
+        /// The latest leader epoch of the log.
+        latest: i32,
+    },
     /// The batch exceeds `max.message.bytes` (`MESSAGE_TOO_LARGE`).
     #[error("batch of {size} bytes exceeds the limit of {max}")]
     TooLarge {
@@ -166,7 +198,7 @@ pub enum ReadError {
         /// Where the damaged batch starts.
         position: u64,
         /// What is wrong with it.
-        reason: BatchError,
+        reason: Damage,
     },
     /// The log is offline, see [`LogError::Offline`].
     #[error("log is offline: {0}")]

@@ -43,7 +43,7 @@ mod write;
 pub use config::LogConfig;
 pub use disk::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode, RealDisk, SimDisk, Wait};
 pub use epochs::EpochEntry;
-pub use error::{AppendError, LogError, ReadError};
+pub use error::{AppendError, Damage, LogError, ReadError};
 pub use load::Cut;
 pub use log::{
     Appended, CorruptionPolicy, DeletedFiles, Log, OpenOptions, RecoveryReport, TimestampOffset, WrittenEnds,

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use klamm_records::{BatchError, BatchHeader};
+use klamm_records::BatchHeader;
 
 use crate::disk::{Disk, DiskFile, OpenMode, Wait, read_file, remove_if_exists, write_all_at};
 use crate::epochs::EpochCache;
@@ -17,7 +17,7 @@ use crate::producer::ProducerStates;
 use crate::producer::snapshot;
 use crate::scan::{Scan, ScanError};
 use crate::segment::{Segment, stored_entries};
-use crate::{LogConfig, LogError, names};
+use crate::{Damage, LogConfig, LogError, names};
 
 /// What a walk cut off, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Cut {
     /// Later segments removed.
     pub segments_removed: usize,
     /// What is wrong with the bad batch.
-    pub reason: BatchError,
+    pub reason: Damage,
     /// The batch had been durable: this is a damaged disk, not a torn write.
     pub below_recovery_point: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct LoadLimits {
     pub(crate) trusted: i64,
     /// Batches that reach beyond this offset are removed.
     pub(crate) stop_at: i64,
-    /// Data below this offset was durable.
+    /// Data below this offset was durable, and may have been compacted.
     pub(crate) recovery_point: i64,
     /// Whether damage below the recovery point is an error instead of a cut.
     pub(crate) refuse_damage: bool,
@@ -61,6 +61,8 @@ pub(crate) struct Loaded {
     pub(crate) snapshots: Vec<i64>,
     /// Offset of the snapshot from which the producers were restored.
     pub(crate) resumed_at: i64,
+    /// Leader epoch of the last batch walked, −1 before the first.
+    last_epoch: i32,
     pub(crate) cut: Option<Cut>,
     pub(crate) scanned_bytes: u64,
 }
@@ -72,13 +74,15 @@ pub(crate) struct Loader<'a> {
     pub(crate) config: &'a LogConfig,
     pub(crate) epochs: &'a mut EpochCache,
     pub(crate) limits: LoadLimits,
+    /// Whether files were removed.
+    pub(crate) removed: bool,
 }
 
 /// The end of a walk through one segment.
 struct Walked {
     segment: Segment,
     next_offset: i64,
-    damage: Option<BatchError>,
+    damage: Option<Damage>,
     scanned: u64,
 }
 
@@ -92,6 +96,7 @@ impl Loader<'_> {
             producers: ProducerStates::default(),
             snapshots,
             resumed_at: first,
+            last_epoch: -1,
             cut: None,
             scanned_bytes: 0,
         };
@@ -137,10 +142,12 @@ impl Loader<'_> {
         let files = Arc::new(SegmentFiles::new(Arc::clone(self.disk), Arc::clone(self.dir), base));
         let path = files.log_path();
         let size = files.log().and_then(|file| file.len()).map_err(LogError::io("open", &path))?;
-        if base < loaded.end_offset {
-            return self.cut_overlap(files, size, loaded);
+        let gap = base > loaded.end_offset && loaded.end_offset >= self.limits.recovery_point;
+        if base < loaded.end_offset || (gap && !loaded.segments.is_empty()) {
+            return self.cut_leftover(files, size, loaded);
         }
-        let untouched = next.filter(|next| *next <= loaded.resumed_at.min(self.limits.stop_at));
+        // The last segment is always walked: it goes on growing.
+        let untouched = next.filter(|next| *next <= loaded.resumed_at && *next < self.limits.stop_at);
         if let Some(next) = untouched
             && let Ok(segment) = Segment::closed(Arc::clone(&files), size)
         {
@@ -162,15 +169,15 @@ impl Loader<'_> {
         Ok(false)
     }
 
-    /// A segment that begins before its predecessor ends is left over from before a truncation.
-    fn cut_overlap(
-        &self,
+    /// A segment that does not begin where its predecessor ends is left over from before a truncation.
+    fn cut_leftover(
+        &mut self,
         files: Arc<SegmentFiles>,
         size: u64,
         loaded: &mut Loaded,
     ) -> Result<bool, LogError> {
         let base = files.base_offset();
-        let reason = BatchError::InvalidOffsets { base_offset: base, last_offset_delta: 0 };
+        let reason = Damage::Offset { expected: loaded.end_offset, found: base };
         self.note_cut(base, 0, size, reason, loaded)?;
         self.remove(&[base])?;
         Ok(false)
@@ -181,7 +188,7 @@ impl Loader<'_> {
         segment: i64,
         position: u64,
         bytes: u64,
-        reason: BatchError,
+        reason: Damage,
         loaded: &mut Loaded,
     ) -> Result<(), LogError> {
         let offset = loaded.end_offset;
@@ -225,15 +232,8 @@ impl Loader<'_> {
         while let Some(found) = scan.next()? {
             scan.verify(&found)?;
             let header = &found.header;
-            let (base_offset, last_offset_delta) = (header.base_offset, header.last_offset_delta);
-            let span = header.last_offset().saturating_sub(walked.segment.base_offset());
-            let follows = if indexed {
-                base_offset >= walked.segment.base_offset()
-            } else {
-                base_offset >= walked.next_offset
-            };
-            if !follows || span > i64::from(i32::MAX) {
-                let reason = BatchError::InvalidOffsets { base_offset, last_offset_delta };
+            let gaps_allowed = walked.next_offset < self.limits.recovery_point;
+            if let Some(reason) = out_of_line(header, walked, indexed, gaps_allowed, loaded.last_epoch) {
                 return Err(ScanError::Damaged { position: found.position, reason });
             }
             if header.next_offset() > self.limits.stop_at {
@@ -251,6 +251,7 @@ impl Loader<'_> {
         if header.base_offset >= loaded.resumed_at {
             loaded.producers.update(header);
         }
+        loaded.last_epoch = header.leader_epoch;
         self.epochs.assign(header.leader_epoch, header.base_offset);
     }
 
@@ -269,12 +270,16 @@ impl Loader<'_> {
         for offset in loaded.snapshots.split_off(beyond) {
             self.remove_file(offset, names::SNAPSHOT)?;
         }
+        if self.removed {
+            self.disk.sync_dir(self.dir).map_err(LogError::io("sync", self.dir))?;
+        }
         Ok(())
     }
 
     /// Removes the segments with these base offsets; returns how many bytes of records they had.
-    fn remove(&self, bases: &[i64]) -> Result<u64, LogError> {
+    fn remove(&mut self, bases: &[i64]) -> Result<u64, LogError> {
         let mut bytes = 0;
+        self.removed |= !bases.is_empty();
         for base in bases {
             let path = self.path(*base, names::LOG);
             let length = self.disk.open(&path, OpenMode::Read).and_then(|file| file.len());
@@ -294,6 +299,27 @@ impl Loader<'_> {
     fn path(&self, base: i64, extension: &str) -> PathBuf {
         self.dir.join(names::segment_file(base, extension))
     }
+}
+
+/// What is wrong with a batch in this place, if anything. Where a walk starts in the middle of a segment, at a batch with
+/// an index entry, its predecessors are not known. Base offsets lie outside the checksum, so a gap is suspicious; only
+/// another broker's compaction leaves one, long before the recovery point passes it.
+fn out_of_line(
+    header: &BatchHeader,
+    walked: &Walked,
+    indexed: bool,
+    gaps_allowed: bool,
+    last_epoch: i32,
+) -> Option<Damage> {
+    let base = walked.segment.base_offset();
+    let expected = if indexed { base } else { walked.next_offset };
+    let span = header.last_offset().saturating_sub(base);
+    let gap = header.base_offset > expected && !indexed && !gaps_allowed;
+    if header.base_offset < expected || gap || span > i64::from(i32::MAX) {
+        return Some(Damage::Offset { expected, found: header.base_offset });
+    }
+    let found = header.leader_epoch;
+    (found < last_epoch).then_some(Damage::LeaderEpoch { last: last_epoch, found })
 }
 
 /// Where in a segment a walk starts, and what the indexes hold up to there.
@@ -362,7 +388,9 @@ fn settle_segment(segment: &mut Segment, closed: bool) -> io::Result<()> {
     let files = Arc::clone(&segment.files);
     let file = files.log()?;
     if file.len()? > segment.size {
+        // What is appended next must never meet what was cut.
         file.set_len(segment.size)?;
+        file.sync_data()?;
     }
     cut_index(&files, OffsetEntry::EXTENSION, segment.offsets.stored_bytes())?;
     cut_index(&files, TimeEntry::EXTENSION, segment.times.stored_bytes())?;

@@ -34,7 +34,7 @@ const DEFAULT_TAIL_LIMIT: usize = 1 << 20;
 
 /// The log of one partition.
 ///
-/// Offsets, from the front: `start_offset ≤ durable_end ≤ written_end ≤ end_offset`, where everything before
+/// Offsets, from the front: `durable_end ≤ written_end ≤ end_offset`, where everything before
 /// `durable_end` survives a power loss, everything before `written_end` is in the files, and the rest is in memory.
 #[derive(Debug)]
 pub struct Log {
@@ -65,7 +65,7 @@ pub struct Log {
     offline: Option<String>,
 }
 
-/// Names that a power loss could still undo.
+/// Names and small files that a power loss could still undo.
 #[derive(Clone, Copy, Debug, Default)]
 struct UnsyncedNames {
     /// In the log's own directory.
@@ -74,6 +74,8 @@ struct UnsyncedNames {
     directory: bool,
     /// The contents of `partition.metadata`.
     partition_metadata: bool,
+    /// The contents of `leader-epoch-checkpoint`.
+    epochs: bool,
 }
 
 /// What must be remembered while a write job is out.

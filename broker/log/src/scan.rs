@@ -4,6 +4,7 @@ use std::io;
 
 use klamm_records::{BATCH_OVERHEAD, BatchError, BatchHeader};
 
+use crate::Damage;
 use crate::disk::{DiskFile, Wait, read_up_to};
 
 /// Window of a walk from header to header: about one index interval.
@@ -17,7 +18,7 @@ const CHECKSUMMED: u64 = 21;
 #[derive(Debug)]
 pub(crate) enum ScanError {
     Io(io::Error),
-    Damaged { position: u64, reason: BatchError },
+    Damaged { position: u64, reason: Damage },
 }
 
 impl From<io::Error> for ScanError {
@@ -69,7 +70,7 @@ impl<'a> Scan<'a> {
         if position >= self.end {
             return Ok(None);
         }
-        let damaged = |reason| ScanError::Damaged { position, reason };
+        let damaged = |reason: BatchError| ScanError::Damaged { position, reason: reason.into() };
         let header = BatchHeader::parse(self.bytes(position, BATCH_OVERHEAD)?).map_err(damaged)?;
         let found = Found { position, header };
         if found.end() > self.end {
@@ -99,7 +100,7 @@ impl<'a> Scan<'a> {
         }
         Err(ScanError::Damaged {
             position: found.position,
-            reason: BatchError::CrcMismatch { stored, computed },
+            reason: BatchError::CrcMismatch { stored, computed }.into(),
         })
     }
 

@@ -19,9 +19,15 @@ const SECTOR: u64 = 512;
 const IO_ERROR: i32 = 5;
 
 /// A file system in memory with seeded faults; clones share the same disk.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+}
+
+impl std::fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimDisk").field("used", &self.used()).finish_non_exhaustive()
+    }
 }
 
 type Inode = usize;

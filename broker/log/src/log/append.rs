@@ -35,6 +35,7 @@ impl Log {
         self.check_online()?;
         let header = BatchHeader::parse(&batch)?;
         self.check_size(&header, batch.len())?;
+        check_epoch(leader_epoch, self.epochs.latest())?;
         self.producers.check(&header)?;
         let log_append_time =
             (self.config.message_timestamp_type == TimestampType::LogAppendTime).then_some(now_ms);
@@ -103,6 +104,8 @@ impl Log {
     fn check_replicated(&self, data: &Bytes) -> Result<i64, AppendError> {
         let mut first = None;
         let mut expected = self.end_offset;
+        // An epoch assigned at the end has no data yet that could be contradicted.
+        let mut latest = self.epochs.epoch_at(self.end_offset.saturating_sub(1));
         for batch in batches(data.clone()) {
             let batch = batch?;
             batch.verify_crc()?;
@@ -110,6 +113,8 @@ impl Log {
             if found < expected {
                 return Err(AppendError::OffsetsNotMonotonic { expected, found });
             }
+            check_epoch(batch.header.leader_epoch, latest)?;
+            latest = latest.max(Some(batch.header.leader_epoch));
             expected = batch.header.next_offset();
             first.get_or_insert(found);
         }
@@ -160,5 +165,13 @@ impl Log {
         self.bytes_since_snapshot += header.size_in_bytes() as u64;
         self.end_offset = header.next_offset();
         self.changed = true;
+    }
+}
+
+/// Leader epochs never go back along a log; recovery relies on it.
+fn check_epoch(found: i32, latest: Option<i32>) -> Result<(), AppendError> {
+    match latest.filter(|latest| found < *latest) {
+        Some(latest) => Err(AppendError::StaleLeaderEpoch { found, latest }),
+        None => Ok(()),
     }
 }

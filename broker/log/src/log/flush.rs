@@ -116,8 +116,8 @@ impl Log {
 
     /// Whether a forced flush has anything to do although all records are durable.
     fn has_unsynced_state(&self) -> bool {
-        let UnsyncedNames { inside, directory, partition_metadata } = self.unsynced_names;
-        let names = inside || directory || partition_metadata;
+        let UnsyncedNames { inside, directory, partition_metadata, epochs } = self.unsynced_names;
+        let names = inside || directory || partition_metadata || epochs;
         let segments =
             self.segments.iter().any(|s| s.created && (s.unsynced || s.indexes_unsynced || s.unfinished));
         names || segments || self.epochs.is_dirty() || !self.waiting_snapshots.is_empty()
@@ -148,8 +148,8 @@ impl Log {
         let snapshots =
             ready.map(|(offset, contents)| (self.path(*offset, names::SNAPSHOT), contents.clone()));
         let snapshots: Vec<_> = snapshots.collect();
-        let epochs =
-            self.epochs.is_dirty().then(|| (self.dir.join(names::LEADER_EPOCHS), self.epochs.format()));
+        let store_epochs = self.epochs.is_dirty() || (sync && self.unsynced_names.epochs);
+        let epochs = store_epochs.then(|| (self.dir.join(names::LEADER_EPOCHS), self.epochs.format()));
         // An epoch assigned from now on makes the cache dirty again; a failed job does so too.
         self.epochs.mark_stored();
         WriteJob {
@@ -211,6 +211,7 @@ impl Log {
         let creates = |work: &SegmentWork| work.position == 0 || work.offsets.is_some() || work.finishes;
         let inside = job.segments.iter().any(creates) || !job.snapshots.is_empty() || job.epochs.is_some();
         self.unsynced_names.inside |= inside;
+        self.unsynced_names.epochs |= job.epochs.is_some();
         if !job.sync {
             return UnsyncedNames::default();
         }
@@ -233,6 +234,7 @@ impl Log {
         self.unsynced_names.inside = true;
         self.unsynced_names.directory |= names.directory;
         self.unsynced_names.partition_metadata |= names.partition_metadata;
+        self.unsynced_names.epochs = true;
         self.epochs.mark_dirty();
     }
 

@@ -1,6 +1,6 @@
 //! Answering for timestamps (`ListOffsets`), the only reads that look at records.
 
-use klamm_records::{Batch, BatchHeader, Record};
+use klamm_records::{Batch, BatchError, BatchHeader, Record};
 
 use super::Log;
 use crate::LogError;
@@ -58,7 +58,7 @@ impl Log {
         self.search(segment, max.offset.max(self.start_offset), wanted, record)
     }
 
-    /// The first record at or behind `from` that matches, in the file of a segment and then in memory.
+    /// The first record of a segment at or behind `from` that matches, in its file and then in memory.
     fn search(
         &self,
         segment: &Segment,
@@ -70,7 +70,8 @@ impl Log {
         if let Some(found) = search_file(segment, from, &wanted, &matches)? {
             return Ok(Some(found));
         }
-        for (bytes, header) in self.tail.batches(from) {
+        let end = self.segment_end(self.segment_index(segment.base_offset()));
+        for (bytes, header) in self.tail.batches(from).take_while(|(_, header)| header.base_offset < end) {
             if wanted(&header)
                 && let Some(found) = first_record(&Batch { header, bytes }, &matches, segment, 0)?
             {
@@ -137,7 +138,10 @@ fn first_record(
     segment: &Segment,
     position: u64,
 ) -> Result<Option<TimestampOffset>, LogError> {
-    let damaged = |reason| LogError::Damaged { path: segment.files.log_path(), position, reason };
+    let damaged = |reason: BatchError| {
+        let path = segment.files.log_path();
+        LogError::Damaged { path, position, reason: reason.into() }
+    };
     let leader_epoch = batch.header.leader_epoch;
     for record in batch.records(MAX_DECOMPRESSED).map_err(damaged)? {
         let record = record.map_err(damaged)?;

@@ -81,8 +81,13 @@ impl Log {
         }
         let contents = list(&*disk, &dir)?;
         let mut log = Self::empty(disk, dir.into(), config, options.log_start_offset.max(0));
-        log.unsynced_names = UnsyncedNames { inside: created, directory: created, partition_metadata: false };
         log.check_topic_id(options.topic_id)?;
+        if contents.segments.is_empty() || !options.clean_shutdown {
+            // Whoever created the directory may have died before syncing any of it.
+            let partition_metadata = log.topic_id.is_some();
+            log.unsynced_names =
+                UnsyncedNames { inside: true, directory: true, partition_metadata, epochs: true };
+        }
         let mut report = RecoveryReport { created, ..RecoveryReport::default() };
         log.remove_leftovers(&contents.leftovers)?;
         if !contents.segments.is_empty() {
@@ -130,7 +135,7 @@ impl Log {
         let trusted = match (report.rebuilt_epochs, options.clean_shutdown) {
             (true, _) => -1,
             (false, true) => i64::MAX,
-            (false, false) => options.recovery_point,
+            (false, false) => options.recovery_point.saturating_sub(1),
         };
         let recovery_point = options.recovery_point;
         let refuse_damage = options.corruption == CorruptionPolicy::Refuse;
@@ -141,6 +146,7 @@ impl Log {
             config: &self.config,
             epochs: &mut self.epochs,
             limits,
+            removed: false,
         };
         let loaded = loader.load(&contents.segments, contents.snapshots)?;
         report.recovered = !options.clean_shutdown || loaded.cut.is_some();
@@ -169,7 +175,7 @@ impl Log {
         self.epochs.truncate_from_start(self.start_offset);
         if report.recovered {
             // What was found may sit in the page cache only; the first job makes it durable.
-            self.durable_end = options.recovery_point.clamp(self.start_offset, self.end_offset);
+            self.durable_end = options.recovery_point.clamp(first, self.end_offset.max(first));
             self.flush_to = Some(self.end_offset);
             self.unsynced_names.inside = true;
             self.changed = true;

@@ -7,11 +7,14 @@ use crate::segment::Segment;
 use crate::{LogError, names};
 
 impl Log {
-    /// Removes everything at and behind `offset`. A batch that contains the offset goes as a whole, so the log may end
-    /// before it. Needs the outcome of an outstanding job first; waits for the disk.
+    /// Removes everything at and behind `offset`, durably. A batch that contains the offset goes as a whole, so the log
+    /// may end before it. Needs the outcome of an outstanding job first; waits for the disk. A failure takes the log
+    /// offline.
     pub fn truncate_to(&mut self, offset: i64) -> Result<(), LogError> {
         self.require_idle()?;
         if offset >= self.end_offset {
+            // An epoch may have been assigned at the end without any data yet.
+            self.epochs.truncate_from_end(offset);
             return Ok(());
         }
         if self.segments.first().is_none_or(|first| offset <= first.base_offset()) {
@@ -29,17 +32,30 @@ impl Log {
         self.tail.clear();
         self.waiting_snapshots.clear();
         let segments = std::mem::take(&mut self.segments);
-        let removed = segments.iter().try_for_each(|segment| self.remove_files(segment));
         self.segments = vec![self.new_segment(start)];
-        for snapshot in std::mem::take(&mut self.snapshots) {
-            remove_snapshot(self, snapshot)?;
-        }
+        self.remove_all(&segments)?;
         self.epochs.clear();
         self.producers.clear();
         (self.start_offset, self.end_offset, self.written_end, self.durable_end) =
             (start, start, start, start);
         self.note_rewritten();
-        removed
+        Ok(())
+    }
+
+    /// Removes all segments and snapshots, durably: none may come back beside what is appended next.
+    fn remove_all(&mut self, segments: &[Segment]) -> Result<(), LogError> {
+        let extensions = [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX];
+        let created = segments.iter().filter(|segment| segment.created);
+        let files = created.flat_map(|segment| extensions.map(|extension| segment.files.path(extension)));
+        let snapshots = std::mem::take(&mut self.snapshots).into_iter();
+        let snapshots = snapshots.map(|offset| self.path(offset, names::SNAPSHOT));
+        let mut paths = files.chain(snapshots).peekable();
+        if paths.peek().is_none() {
+            return Ok(());
+        }
+        let removed = paths.try_for_each(|path| remove_if_exists(&*self.disk, &path));
+        let synced = removed.and_then(|()| self.disk.sync_dir(&self.dir));
+        synced.map_err(|error| self.poison(error.to_string()))
     }
 
     /// Puts what is left in memory into the files. A full disk is not a failure here: what cannot be written is cut.
@@ -60,15 +76,17 @@ impl Log {
     fn reload(&mut self, end: i64) -> Result<(), LogError> {
         // Segments that only exist in memory hold nothing that was kept.
         self.segments.retain(|segment| segment.created);
+        self.cut_unfinished_writes().map_err(|error| self.poison(error.to_string()))?;
         self.waiting_snapshots.clear();
         let bases: Vec<i64> = self.segments.iter().map(Segment::base_offset).collect();
-        let limits = LoadLimits { trusted: end, stop_at: end, recovery_point: 0, refuse_damage: false };
+        let limits = LoadLimits { trusted: end, stop_at: end, recovery_point: i64::MAX, refuse_damage: true };
         let loader = Loader {
             disk: &self.disk,
             dir: &self.dir,
             config: &self.config,
             epochs: &mut self.epochs,
             limits,
+            removed: false,
         };
         let loaded = match loader.load(&bases, std::mem::take(&mut self.snapshots)) {
             Ok(loaded) => loaded,
@@ -92,6 +110,13 @@ impl Log {
         Ok(())
     }
 
+    /// Removes what a full disk took of a write that was never acknowledged.
+    fn cut_unfinished_writes(&self) -> std::io::Result<()> {
+        let Some(last) = self.segments.last() else { return Ok(()) };
+        let file = last.files.log()?;
+        if file.len()? > last.written { file.set_len(last.written) } else { Ok(()) }
+    }
+
     fn note_rewritten(&mut self) {
         self.unsynced_names.inside = true;
         self.epochs.mark_dirty();
@@ -99,17 +124,4 @@ impl Log {
         self.flush_to = None;
         self.changed = true;
     }
-
-    fn remove_files(&self, segment: &Segment) -> Result<(), LogError> {
-        for extension in [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX] {
-            let path = segment.files.path(extension);
-            remove_if_exists(&*self.disk, &path).map_err(LogError::io("remove", &path))?;
-        }
-        Ok(())
-    }
-}
-
-fn remove_snapshot(log: &Log, offset: i64) -> Result<(), LogError> {
-    let path = log.path(offset, names::SNAPSHOT);
-    remove_if_exists(&*log.disk, &path).map_err(LogError::io("remove", &path))
 }
