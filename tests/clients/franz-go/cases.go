@@ -149,8 +149,10 @@ func topicLifecycle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listed, err := admin.ListTopics(ctx, topic)
-	err = errors.Join(err, equal("partitions", len(listed[topic].Partitions), 3))
+	err = until(ctx, "the topic is listed with three partitions", func() bool {
+		listed, err := admin.ListTopics(ctx, topic)
+		return err == nil && len(listed[topic].Partitions) == 3
+	})
 	if _, again := admin.CreateTopic(ctx, 1, -1, nil, topic); !errors.Is(again, kerr.TopicAlreadyExists) {
 		err = errors.Join(err, fmt.Errorf("created twice: %v", again))
 	}

@@ -1,3 +1,58 @@
-//! The one entry point for chores.
+//! The one entry point for chores: `cargo xtask --help`.
 
-fn main() {}
+mod bench;
+mod clients;
+mod crds;
+mod packages;
+mod shell;
+mod test;
+mod tidy;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Chores of the Klamm repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every test that needs no Kubernetes: formatting, lints, layering, unit and cluster tests, foreign clients
+    Test(test::Args),
+    /// Build for release and run the cluster of a manifest on this computer
+    Up(up::Args),
+    /// Regenerate crds/ from the types
+    Crds,
+    /// Measure beside Apache Kafka 4.3.1 on this machine
+    Bench(bench::Args),
+    /// Check layering and names, report the largest files and functions
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Test(args) => test::run(&args),
+        Command::Up(args) => up::run(&args),
+        Command::Crds => crds::run(),
+        Command::Bench(args) => bench::run(&args),
+        Command::Tidy => tidy::run(),
+    }
+}

@@ -1,0 +1,31 @@
+//! Where things are, and what cargo knows of the crates.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::shell;
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or_else(|| Path::new(".")).to_owned()
+}
+
+/// `cargo metadata` of the workspace's own crates.
+///
+/// # Errors
+/// A manifest cannot be read.
+pub fn metadata() -> Result<Value> {
+    let mut command = shell::cargo();
+    command.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root());
+    Ok(serde_json::from_str(&shell::output(&mut command)?)?)
+}
+
+/// Cargo's target directory.
+///
+/// # Errors
+/// A manifest cannot be read.
+pub fn target() -> Result<PathBuf> {
+    Ok(metadata()?["target_directory"].as_str().context("a target directory")?.into())
+}
