@@ -25,7 +25,8 @@ impl EpochCache {
     /// Reads `leader-epoch-checkpoint`: version 0, the number of entries, then "epoch start_offset" a line.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        if lines.next()?.trim() != "0" {
+        // Without its end the last number may be half a number.
+        if !text.ends_with('\n') || lines.next()?.trim() != "0" {
             return None;
         }
         let count: usize = lines.next()?.trim().parse().ok()?;
@@ -194,8 +195,16 @@ mod tests {
         let cache = cache(&[(2, 10), (4, 20)]);
         assert_eq!(cache.format(), "0\n2\n2 10\n4 20\n");
         assert_eq!(EpochCache::parse(&cache.format()).map(|read| pairs(&read)), Some(pairs(&cache)));
-        for garbage in ["", "0\n", "1\n0\n", "0\n2\n2 10\n", "0\n2\n4 20\n2 10\n", "0\n1\nx 1\n", "0\n1\n1\n"]
-        {
+        for garbage in [
+            "",
+            "0\n",
+            "1\n0\n",
+            "0\n2\n2 10\n",
+            "0\n2\n4 20\n2 10\n",
+            "0\n1\nx 1\n",
+            "0\n1\n1\n",
+            "0\n1\n1 1",
+        ] {
             assert_eq!(EpochCache::parse(garbage), None, "{garbage:?}");
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Segment {
     first_timestamp: Option<i64>,
     /// Whether the `.log` file exists.
     pub(crate) created: bool,
+    /// Whether a job tried to create it: it may exist after a failure, too.
+    pub(crate) attempted: bool,
     /// Closed, and its indexes are not complete on disk.
     pub(crate) unfinished: bool,
     /// Written since the last sync.
@@ -54,6 +56,7 @@ impl Segment {
             indexed_timestamp: NO_TIMESTAMP,
             first_timestamp: None,
             created: false,
+            attempted: false,
             unfinished: false,
             unsynced: false,
             indexes_unsynced: false,

@@ -193,8 +193,10 @@ impl Log {
     }
 
     /// Adds index entries and syncs to the work on the segment that gets data.
-    fn complete_own(&self, work: &mut SegmentWork, job: &WriteJob) {
-        let Some(segment) = self.segments.get(self.segment_index(work.files.base_offset())) else { return };
+    fn complete_own(&mut self, work: &mut SegmentWork, job: &WriteJob) {
+        let index = self.segment_index(work.files.base_offset());
+        let Some(segment) = self.segments.get_mut(index) else { return };
+        segment.attempted = true;
         let written_out =
             segment.written + work.buffers.iter().map(|b| b.len() as u64).sum::<u64>() == segment.size;
         work.finishes = segment.unfinished && written_out;

@@ -44,12 +44,17 @@ impl Log {
 
     /// Removes all segments and snapshots, durably: none may come back beside what is appended next.
     fn remove_all(&mut self, segments: &[Segment]) -> Result<(), LogError> {
+        for offset in std::mem::take(&mut self.snapshots) {
+            let path = self.path(offset, names::SNAPSHOT);
+            remove_if_exists(&*self.disk, &path).map_err(|error| self.poison(error.to_string()))?;
+        }
+        self.remove_segments(segments)
+    }
+
+    fn remove_segments(&mut self, segments: &[Segment]) -> Result<(), LogError> {
         let extensions = [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX];
-        let created = segments.iter().filter(|segment| segment.created);
-        let files = created.flat_map(|segment| extensions.map(|extension| segment.files.path(extension)));
-        let snapshots = std::mem::take(&mut self.snapshots).into_iter();
-        let snapshots = snapshots.map(|offset| self.path(offset, names::SNAPSHOT));
-        let mut paths = files.chain(snapshots).peekable();
+        let on_disk = segments.iter().filter(|segment| segment.created || segment.attempted);
+        let mut paths = on_disk.flat_map(|s| extensions.map(|extension| s.files.path(extension))).peekable();
         if paths.peek().is_none() {
             return Ok(());
         }
@@ -75,7 +80,9 @@ impl Log {
     /// Cuts the files at `end` and learns anew what they hold.
     fn reload(&mut self, end: i64) -> Result<(), LogError> {
         // Segments that only exist in memory hold nothing that was kept.
-        self.segments.retain(|segment| segment.created);
+        let (created, others) = std::mem::take(&mut self.segments).into_iter().partition(|s| s.created);
+        self.segments = created;
+        self.remove_segments(&others)?;
         self.cut_unfinished_writes().map_err(|error| self.poison(error.to_string()))?;
         self.waiting_snapshots.clear();
         let bases: Vec<i64> = self.segments.iter().map(Segment::base_offset).collect();

@@ -66,6 +66,9 @@ fn parse(contents: &[u8]) -> Result<Checkpoints, String> {
     if lines.next().map(str::trim) != Some("0") {
         return Err("version is not 0".to_string());
     }
+    if !text.ends_with('\n') {
+        return Err("the last line is cut off".to_string());
+    }
     let count: Option<usize> = lines.next().and_then(|line| line.trim().parse().ok());
     let mut offsets = Checkpoints::new();
     for line in lines.filter(|line| !line.trim().is_empty()) {
