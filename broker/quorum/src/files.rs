@@ -8,6 +8,22 @@ use klamm_log::{Disk, DiskFile, OpenMode};
 
 const CHECKSUM: usize = 4;
 
+/// Creates the directory and those above it that are missing; their names are durable afterwards.
+pub(crate) fn create_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    // The directory's own name is synced even if it exists: the process that made it may have died before.
+    let mut unsynced = vec![dir];
+    for above in dir.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        if disk.exists(above)? {
+            break;
+        }
+        unsynced.push(above);
+    }
+    disk.create_dir_all(dir)?;
+    unsynced.iter().rev().filter_map(|made| made.parent()).try_for_each(|parent| {
+        disk.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+    })
+}
+
 /// The whole file, or `None` if it does not exist.
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Bytes>> {
     let file = match disk.open(path, OpenMode::Read) {

@@ -197,8 +197,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             flushed.io_completed(Ok(()));
             return Ok(());
         };
-        self.restart_if_empty(offset_of(first.index)).await?;
-        let end = self.shared.append(batches.freeze(), last)?;
+        let first = offset_of(first.index);
+        self.restart_if_empty(first).await?;
+        let end = self.shared.append(first, batches.freeze(), last)?;
         self.enqueue(Write::Append { end, flushed })
     }
 

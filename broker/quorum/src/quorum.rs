@@ -18,6 +18,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::election;
 use crate::fetch::{self, Fetched};
+use crate::files;
 use crate::log_store::LogStore;
 use crate::network::Network;
 use crate::receive::Receiver;
@@ -137,18 +138,19 @@ impl Quorum {
     /// Hands the leadership to the voter that answers and whose log is most complete, and returns when another leads.
     pub async fn transfer_leadership(&self) -> Result<(), QuorumError> {
         let raft = &self.inner.raft;
-        let me = raft_id(self.inner.config.node_id);
+        let me = self.inner.config.node_id;
         if !self.may_lead() {
             return Err(QuorumError::NotLeader { hint: self.other_leader() });
         }
         let successor = self.inner.status.borrow().successor(self.inner.config.lease());
         let successor = successor.ok_or(QuorumError::NoSuccessor)?;
         raft.trigger().transfer_leader(raft_id(successor)).await.map_err(fatal)?;
-        let taken_over = raft
-            .wait(Some(self.inner.config.lease() * 2))
-            .metrics(|now| now.current_leader.is_some_and(|leader| leader != me), "another voter leads")
-            .await;
-        taken_over.map(|_| ()).map_err(|_| QuorumError::TransferTimedOut)
+        let mut status = self.status();
+        let taken_over = status.wait_for(|now| now.leader.is_some_and(|leader| leader != me));
+        match tokio::time::timeout(self.inner.config.lease() * 2, taken_over).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(QuorumError::TransferTimedOut),
+        }
     }
 
     /// Tells this voter that the connection to the leader broke and that a redial was refused, so that its process is
@@ -248,7 +250,7 @@ impl Quorum {
 
 fn open(config: &QuorumConfig, disk: Arc<dyn Disk>) -> Result<(LogStore, Arc<SnapshotStore>), QuorumError> {
     let dir: &Path = &config.dir;
-    disk.create_dir_all(dir).map_err(|error| QuorumError::storage(dir.display().to_string(), error))?;
+    files::create_dir(&*disk, dir).map_err(|error| QuorumError::storage(dir.display().to_string(), error))?;
     let snapshots =
         SnapshotStore::open(disk.clone(), dir).map_err(|error| QuorumError::storage("snapshots", error))?;
     let log = LogStore::open(disk, dir, config.segment_bytes, snapshots.last_log_id())

@@ -77,9 +77,16 @@ impl Shared {
         (log.start_offset(), log.end_offset())
     }
 
-    /// Appends batches in memory and returns the new end of the log.
-    pub(super) fn append(&self, batches: Bytes, last: LogId) -> io::Result<i64> {
+    /// Appends batches in memory, without a hole, and returns the new end of the log.
+    pub(super) fn append(&self, first: i64, batches: Bytes, last: LogId) -> io::Result<i64> {
         let mut log = self.log.lock();
+        if log.end_offset() != first {
+            let why = format!(
+                "offset {first} does not continue the metadata log, which ends at {}",
+                log.end_offset()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         log.append_as_follower(batches).map_err(|error| io::Error::other(error.to_string()))?;
         self.state.lock().last = Some(last);
         Ok(log.end_offset())
@@ -164,16 +171,15 @@ impl Shared {
             for batch in klamm_records::batches(bytes) {
                 let batch =
                     batch.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-                if (next..end).contains(&batch.header.base_offset) {
+                // A read may begin before the offset that was asked for, and end behind the last one.
+                if batch.header.base_offset == next && next < end {
                     next = batch.header.next_offset();
                     entries.push(entry::from_batch(&batch)?);
                 }
             }
             if entries.len() == before {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("the metadata log has a hole at {next}"),
-                ));
+                let why = format!("the metadata log has a hole at offset {next}");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
         }
         Ok(entries)

@@ -48,7 +48,8 @@ async fn everything_committed_survives_a_power_loss_of_all_voters() {
     cluster.start_all().await;
     let (_, leader) = cluster.leader().await;
     let image = image_at(&leader, applied.offset).await;
-    assert_eq!(image.topics().count(), 100);
+    let lost = (0..100).filter(|number| image.topic(&format!("orders-{number}")).is_none());
+    assert_eq!(lost.collect::<Vec<_>>(), Vec::<i32>::new(), "{applied:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,5 +124,20 @@ async fn power_losses_in_the_middle_of_writing_lose_nothing_committed() {
             (0..10).all(|number| image.topic(&format!("round-{round}-{number}")).is_some()),
             "round {round}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_power_loss_right_after_the_first_start_does_not_lose_the_directory() {
+    for seed in 0..32 {
+        let mut cluster = Cluster::new(1, |_| {});
+        cluster.disks.insert(1, klamm_log::SimDisk::new(seed));
+        cluster.start_all().await;
+        let (_, leader) = cluster.leader().await;
+        let applied = propose_topics(&leader, "orders", 1).await;
+        cluster.disks[&1].power_loss();
+        cluster.stop_all().await;
+        let again = cluster.start(1).await;
+        assert!(image_at(&again, applied.offset).await.topic("orders-0").is_some(), "seed {seed}");
     }
 }
