@@ -272,10 +272,16 @@ impl Inner {
                 ..MetadataFetchResponse::default()
             };
         }
-        let mut status = self.quorum.status();
+        let (mut status, mut image) = (self.quorum.status(), self.quorum.image());
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         let known_leader = status.borrow().leader;
-        let news = status.wait_for(|s| s.high_watermark > request.offset || s.leader != known_leader);
+        // Applied, not committed: only what is applied can be read.
+        let news = async {
+            tokio::select! {
+                _ = image.wait_for(|i| i.offset() >= request.offset) => {}
+                _ = status.wait_for(|s| s.leader != known_leader) => {}
+            }
+        };
         // Nothing new in time is an answer too.
         drop(tokio::time::timeout(wait, news).await);
         let status = self.quorum.status().borrow().clone();

@@ -30,7 +30,8 @@ pub struct Puller {
     voters: Vec<Voter>,
     image: watch::Sender<Arc<Image>>,
     leader: watch::Sender<Option<i32>>,
-    /// Next entry wanted: one past the last that was seen, with or without records.
+    /// Next entry wanted: one past the last that came, with or without records. Never the high watermark, which may be
+    /// ahead of what the controller has applied and sends.
     next: i64,
 }
 
@@ -95,14 +96,10 @@ impl Puller {
             image = Image::from_snapshot(snapshot).map_err(|e| e.to_string())?;
             self.next = response.snapshot_offset + 1;
         }
-        let nothing_left = response.batches.is_empty();
         for batch in response.batches {
             let records = decode_records(batch.records).map_err(|e| e.to_string())?;
             image.apply(batch.offset, batch.epoch, &records);
             self.next = batch.offset + 1;
-        }
-        if nothing_left {
-            self.next = self.next.max(response.high_watermark);
         }
         if image.offset() != before {
             self.image.send_replace(Arc::new(image));
