@@ -3,20 +3,23 @@
 //! The newest producer snapshot at or below the point up to which everything is durable is where the walk begins: what
 //! lies before it is synced with its indexes. From there on every batch is read, checked, and indexed again.
 
-use std::io;
+mod repair;
+mod walk_start;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use klamm_records::BatchHeader;
 
-use crate::disk::{Disk, DiskFile, OpenMode, Wait, read_file, remove_if_exists, write_all_at};
+use self::repair::settle_segment;
+use self::walk_start::WalkStart;
+use crate::disk::{Disk, OpenMode, read_file, remove_if_exists};
 use crate::epochs::EpochCache;
 use crate::files::SegmentFiles;
-use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry, count_stored, read_entries};
 use crate::producer::ProducerStates;
 use crate::producer::snapshot;
 use crate::scan::{Scan, ScanError};
-use crate::segment::{Segment, stored_entries};
+use crate::segment::Segment;
 use crate::{Damage, LogConfig, LogError, names};
 
 /// What a walk cut off, and why.
@@ -320,104 +323,4 @@ fn out_of_line(
     }
     let found = header.leader_epoch;
     (found < last_epoch).then_some(Damage::LeaderEpoch { last: last_epoch, found })
-}
-
-/// Where in a segment a walk starts, and what the indexes hold up to there.
-struct WalkStart {
-    position: u64,
-    offsets: usize,
-    times: usize,
-    max: Option<TimeEntry>,
-}
-
-impl WalkStart {
-    const BEGINNING: Self = Self { position: 0, offsets: 0, times: 0, max: None };
-
-    /// The last batch before `resumed_at` that has an index entry and is sound, or the beginning.
-    fn find(files: &SegmentFiles, size: u64, resumed_at: i64) -> io::Result<Self> {
-        let base = files.base_offset();
-        let (Ok(stored), Ok(stored_times)) =
-            (stored_entries::<OffsetEntry>(files), stored_entries::<TimeEntry>(files))
-        else {
-            return Ok(Self::BEGINNING);
-        };
-        let index = files.offset_index()?;
-        let before = |entry: &OffsetEntry| entry.offset < resumed_at;
-        let offsets = count_stored(&**index, base, stored, Wait::Allowed, before)?;
-        let Some(last) = offsets.checked_sub(1) else { return Ok(Self::BEGINNING) };
-        let entry = read_entries::<OffsetEntry>(&**index, base, last, 1, Wait::Allowed)?.first().copied();
-        let Some(entry) = entry.filter(|entry| points_to_batch(files, size, *entry)) else {
-            return Ok(Self::BEGINNING);
-        };
-        let time_index = files.open(names::TIME_INDEX, OpenMode::Read)?;
-        let covered = |time: &TimeEntry| time.offset <= entry.offset;
-        let times = count_stored(&*time_index, base, stored_times, Wait::Allowed, covered)?;
-        let max = match times.checked_sub(1) {
-            Some(last) => read_entries(&*time_index, base, last, 1, Wait::Allowed)?.first().copied(),
-            None => None,
-        };
-        Ok(Self { position: entry.position, offsets, times, max })
-    }
-
-    /// The segment as it is known before the walk.
-    fn segment(&self, files: Arc<SegmentFiles>, file: &dyn DiskFile, size: u64) -> io::Result<Segment> {
-        let mut segment = Segment::resumed(files, self.position, self.offsets, self.times, self.max);
-        if self.position > 0 {
-            match Scan::headers(file, 0, size, Wait::Allowed).next() {
-                Ok(Some(first)) => segment.set_first_timestamp(first.header.max_timestamp),
-                Ok(None) | Err(ScanError::Damaged { .. }) => {}
-                Err(ScanError::Io(error)) => return Err(error),
-            }
-        }
-        Ok(segment)
-    }
-}
-
-/// Whether a sound batch that ends at the entry's offset lies at its position.
-fn points_to_batch(files: &SegmentFiles, size: u64, entry: OffsetEntry) -> bool {
-    let Ok(file) = files.log() else { return false };
-    let mut scan = Scan::verifying(&**file, entry.position, size);
-    match scan.next() {
-        Ok(Some(found)) => found.header.last_offset() == entry.offset && scan.verify(&found).is_ok(),
-        _ => false,
-    }
-}
-
-/// Cuts the files of a segment to what is known of it; a closed one gets its indexes completed.
-fn settle_segment(segment: &mut Segment, closed: bool) -> io::Result<()> {
-    let files = Arc::clone(&segment.files);
-    let file = files.log()?;
-    if file.len()? > segment.size {
-        // What is appended next must never meet what was cut.
-        file.set_len(segment.size)?;
-        file.sync_data()?;
-    }
-    cut_index(&files, OffsetEntry::EXTENSION, segment.offsets.stored_bytes())?;
-    cut_index(&files, TimeEntry::EXTENSION, segment.times.stored_bytes())?;
-    if !closed {
-        return Ok(());
-    }
-    segment.push_max_timestamp();
-    store_waiting(&files, &mut segment.offsets)?;
-    store_waiting(&files, &mut segment.times)?;
-    segment.indexes_unsynced = true;
-    Ok(())
-}
-
-fn cut_index(files: &SegmentFiles, extension: &str, length: u64) -> io::Result<()> {
-    match files.open(extension, OpenMode::Write) {
-        Ok(file) if file.len()? > length => file.set_len(length),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn store_waiting<E: IndexEntry>(files: &SegmentFiles, index: &mut SparseIndex<E>) -> io::Result<()> {
-    let file = files.open(E::EXTENSION, OpenMode::Create)?;
-    if let Some(write) = index.store(files.base_offset(), i64::MAX) {
-        write_all_at(&*file, &[&write.bytes], write.position)?;
-        index.stored(write.count);
-    }
-    Ok(())
 }

@@ -3,18 +3,20 @@
 //! A power loss keeps what `sync_data` and `sync_dir` made durable. Of everything else it keeps a random part: each
 //! unsynced write, sector by sector, and a random prefix of the unsynced changes to the names in each directory.
 
+mod file;
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::BorrowedFd;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use self::file::{SimFile, SimLock};
+use self::state::{Change, Contents, NameChange, Node, State};
 use super::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode};
 
-/// Unit in which an unsynced write reaches the platter or not.
-const SECTOR: u64 = 512;
 /// `EIO` on Linux.
 const IO_ERROR: i32 = 5;
 
@@ -28,57 +30,6 @@ impl std::fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SimDisk").field("used", &self.used()).finish_non_exhaustive()
     }
-}
-
-type Inode = usize;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Node {
-    File(Inode),
-    Dir,
-}
-
-/// A change to the names in one directory that is not durable yet.
-#[derive(Clone, Debug)]
-enum NameChange {
-    Put(PathBuf, Node),
-    Remove(PathBuf),
-    /// A rename reaches the disk as a whole or not at all.
-    Rename(PathBuf, PathBuf),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Contents {
-    /// What readers see.
-    cached: Vec<u8>,
-    /// What survives a power loss for certain.
-    durable: Vec<u8>,
-    /// Changes since the last sync.
-    unsynced: Vec<Change>,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write { position: u64, bytes: Vec<u8> },
-    SetLen(u64),
-}
-
-#[derive(Debug)]
-struct State {
-    random: u64,
-    names: BTreeMap<PathBuf, Node>,
-    durable_names: BTreeMap<PathBuf, Node>,
-    name_changes: Vec<NameChange>,
-    inodes: Vec<Contents>,
-    locks: BTreeSet<PathBuf>,
-    /// Bumped by a crash: handles and locks from before are dead.
-    generation: u64,
-    capacity: u64,
-    failing_syncs: u32,
-    failing_writes: u32,
-    failing_reads: u32,
-    short_writes: bool,
-    syncs: u64,
 }
 
 impl SimDisk {
@@ -164,158 +115,6 @@ impl SimDisk {
         contents.durable.clone_from(&contents.cached);
         Ok(())
     }
-}
-
-impl State {
-    /// SplitMix64.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn random_below(&mut self, bound: u64) -> u64 {
-        self.next_random() % bound.max(1)
-    }
-
-    fn file(&self, path: &Path) -> io::Result<Inode> {
-        match self.names.get(path) {
-            Some(Node::File(inode)) => Ok(*inode),
-            Some(Node::Dir) => Err(ErrorKind::IsADirectory.into()),
-            None => Err(ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn contents(&mut self, inode: Inode) -> io::Result<&mut Contents> {
-        self.inodes.get_mut(inode).ok_or_else(|| ErrorKind::NotFound.into())
-    }
-
-    fn used(&self) -> u64 {
-        let files = self.names.values().filter_map(|node| match node {
-            Node::File(inode) => self.inodes.get(*inode),
-            Node::Dir => None,
-        });
-        files.map(|contents| contents.cached.len() as u64).sum()
-    }
-
-    fn change_names(&mut self, change: NameChange) {
-        apply_names(&mut self.names, &change);
-        self.name_changes.push(change);
-    }
-
-    fn require_parent(&self, path: &Path) -> io::Result<()> {
-        match path.parent().map(|parent| self.names.get(parent)) {
-            Some(Some(Node::Dir)) => Ok(()),
-            _ => Err(ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn sync_names(&mut self, dir: &Path) {
-        let (synced, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.name_changes).into_iter().partition(|change| change.dir() == Some(dir));
-        synced.iter().for_each(|change| apply_names(&mut self.durable_names, change));
-        self.name_changes = rest;
-    }
-
-    fn lose_unsynced(&mut self) {
-        let mut dirs: Vec<PathBuf> =
-            self.name_changes.iter().filter_map(|c| c.dir().map(Path::to_path_buf)).collect();
-        dirs.sort();
-        dirs.dedup();
-        for dir in dirs {
-            let changes: Vec<_> =
-                self.name_changes.iter().filter(|c| c.dir() == Some(&dir)).cloned().collect();
-            let kept = self.random_below(changes.len() as u64 + 1) as usize;
-            changes.iter().take(kept).for_each(|change| apply_names(&mut self.durable_names, change));
-        }
-        self.name_changes.clear();
-        self.drop_orphans();
-        self.names = self.durable_names.clone();
-        for inode in 0..self.inodes.len() {
-            self.tear(inode);
-        }
-    }
-
-    /// A name whose directory did not survive is gone with it.
-    fn drop_orphans(&mut self) {
-        let alive = self.durable_names.clone();
-        self.durable_names.retain(|path, _| {
-            path.ancestors().skip(1).all(|dir| dir.as_os_str().is_empty() || alive.contains_key(dir))
-        });
-    }
-
-    fn tear(&mut self, inode: Inode) {
-        let Some(contents) = self.inodes.get_mut(inode) else { return };
-        let changes = std::mem::take(&mut contents.unsynced);
-        let mut survived = std::mem::take(&mut contents.durable);
-        for change in changes {
-            match change {
-                Change::SetLen(length) if self.next_random() & 1 == 0 => survived.resize(length as usize, 0),
-                Change::SetLen(_) => {}
-                Change::Write { position, bytes } => self.tear_write(&mut survived, position, &bytes),
-            }
-        }
-        if let Some(contents) = self.inodes.get_mut(inode) {
-            contents.cached.clone_from(&survived);
-            contents.durable = survived;
-        }
-    }
-
-    fn tear_write(&mut self, survived: &mut Vec<u8>, position: u64, bytes: &[u8]) {
-        let mut done = 0;
-        while done < bytes.len() {
-            let at = position + done as u64;
-            let length = ((SECTOR - at % SECTOR) as usize).min(bytes.len() - done);
-            if self.next_random() & 1 == 0 {
-                overwrite(survived, at, &bytes[done..done + length]);
-            }
-            done += length;
-        }
-    }
-
-    fn take_fault(counter: &mut u32) -> bool {
-        let failing = *counter > 0;
-        *counter = counter.saturating_sub(1);
-        failing
-    }
-}
-
-impl NameChange {
-    fn dir(&self) -> Option<&Path> {
-        match self {
-            Self::Put(path, _) | Self::Remove(path) | Self::Rename(_, path) => path.parent(),
-        }
-    }
-}
-
-fn apply_names(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
-    match change {
-        NameChange::Put(path, node) => {
-            names.insert(path.clone(), *node);
-        }
-        NameChange::Remove(path) => names.retain(|name, _| !name.starts_with(path)),
-        NameChange::Rename(from, to) => {
-            let moved: Vec<_> =
-                names.iter().filter(|(n, _)| n.starts_with(from)).map(|(n, v)| (n.clone(), *v)).collect();
-            if !moved.is_empty() {
-                names.retain(|name, _| !name.starts_with(from) && !name.starts_with(to));
-            }
-            for (name, node) in moved {
-                let rest = name.strip_prefix(from).map(Path::to_path_buf).unwrap_or_default();
-                let target = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
-                names.insert(target, node);
-            }
-        }
-    }
-}
-
-fn overwrite(contents: &mut Vec<u8>, position: u64, bytes: &[u8]) {
-    let start = position as usize;
-    if contents.len() < start + bytes.len() {
-        contents.resize(start + bytes.len(), 0);
-    }
-    contents[start..start + bytes.len()].copy_from_slice(bytes);
 }
 
 fn io_error() -> io::Error {
@@ -433,123 +232,10 @@ impl Disk for SimDisk {
     }
 }
 
-struct SimLock {
-    disk: SimDisk,
-    path: PathBuf,
-    generation: u64,
-}
-
-impl Drop for SimLock {
-    fn drop(&mut self) {
-        let mut state = self.disk.state.lock();
-        if state.generation == self.generation {
-            state.locks.remove(&self.path);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct SimFile {
-    disk: SimDisk,
-    inode: Inode,
-    generation: u64,
-    writable: bool,
-}
-
-impl SimFile {
-    fn with<T>(&self, action: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.disk.state.lock();
-        if state.generation == self.generation {
-            action(&mut state)
-        } else {
-            Err(ErrorKind::NotConnected.into())
-        }
-    }
-
-    fn require_writable(&self) -> io::Result<()> {
-        if self.writable { Ok(()) } else { Err(ErrorKind::PermissionDenied.into()) }
-    }
-}
-
-impl DiskFile for SimFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.with(|state| {
-            if State::take_fault(&mut state.failing_reads) {
-                return Err(io_error());
-            }
-            let contents = &state.contents(self.inode)?.cached;
-            let start = usize::try_from(position).unwrap_or(usize::MAX).min(contents.len());
-            let count = buffer.len().min(contents.len() - start);
-            buffer[..count].copy_from_slice(&contents[start..start + count]);
-            Ok(count)
-        })
-    }
-
-    fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>> {
-        self.read_at(buffer, position).map(Some)
-    }
-
-    fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
-        self.require_writable()?;
-        let mut bytes: Vec<u8> = buffers.iter().flat_map(|slice| slice.iter().copied()).collect();
-        self.with(|state| {
-            let failing = State::take_fault(&mut state.failing_writes);
-            if failing || (state.short_writes && bytes.len() > 1) {
-                let kept = state.random_below(bytes.len() as u64) as usize;
-                bytes.truncate(if failing { kept } else { kept.max(1) });
-            }
-            let used = state.used();
-            let capacity = state.capacity;
-            let contents = state.contents(self.inode)?;
-            let growth = (position + bytes.len() as u64).saturating_sub(contents.cached.len() as u64);
-            if used.saturating_add(growth) > capacity {
-                let excess = usize::try_from(used.saturating_add(growth) - capacity).unwrap_or(usize::MAX);
-                bytes.truncate(bytes.len().saturating_sub(excess));
-                if bytes.is_empty() {
-                    return Err(ErrorKind::StorageFull.into());
-                }
-            }
-            overwrite(&mut contents.cached, position, &bytes);
-            let count = bytes.len();
-            contents.unsynced.push(Change::Write { position, bytes });
-            if failing { Err(io_error()) } else { Ok(count) }
-        })
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.with(|state| {
-            state.syncs += 1;
-            if State::take_fault(&mut state.failing_syncs) {
-                return Err(io_error());
-            }
-            let contents = state.contents(self.inode)?;
-            contents.durable.clone_from(&contents.cached);
-            contents.unsynced.clear();
-            Ok(())
-        })
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.require_writable()?;
-        self.with(|state| {
-            let contents = state.contents(self.inode)?;
-            contents.cached.resize(usize::try_from(length).map_err(|_| ErrorKind::InvalidInput)?, 0);
-            contents.unsynced.push(Change::SetLen(length));
-            Ok(())
-        })
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.with(|state| Ok(state.contents(self.inode)?.cached.len() as u64))
-    }
-
-    fn as_raw(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use super::*;
     use crate::disk::{read_file, write_all_at};
 
