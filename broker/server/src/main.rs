@@ -8,9 +8,6 @@ use clap::Parser;
 use klamm_broker::config::{Config, environment, properties};
 use klamm_broker::{logging, process};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A Kafka broker and metadata controller.
 ///
 /// Configuration is Kafka's: a properties file, the KAFKA_* environment variables of the apache/kafka and cp-kafka

@@ -157,6 +157,11 @@ impl Node {
         }
     }
 
+    /// Whether the controller has said that this node's image is not behind.
+    pub fn has_caught_up(&self) -> bool {
+        self.standing.borrow().state >= State::Recovery
+    }
+
     fn is_running(&self) -> bool {
         self.standing.borrow().state >= State::Running
     }

@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::api::BrokerService;
@@ -32,6 +32,7 @@ use crate::config::listeners::Endpoint;
 use crate::controller::channel::{Channel, Directory};
 use crate::controller::forward::Forwarder;
 use crate::controller::handle::ControllerHandle;
+use crate::controller::leader_watch;
 use crate::controller::liveness::Liveness;
 use crate::controller::runtime::ControllerTask;
 use crate::controller::service::ControllerService;
@@ -291,7 +292,16 @@ impl Process {
 
     /// Waits for a signal, then stops in order: leaderships, connections, logs, quorum.
     async fn until_stopped(mut self) -> Result<()> {
-        self.stopping.cancelled().await;
+        let mut failure = self.node.registry.failure();
+        let failed = tokio::select! {
+            () = self.stopping.cancelled() => None,
+            // The sender lives as long as the registry.
+            Ok(reason) = failure.wait_for(Option::is_some) => reason.clone(),
+        };
+        if let Some(reason) = &failed {
+            error!(%reason, "the log directory has failed; leaving it to other replicas");
+            self.stopping.cancel();
+        }
         info!("stopping");
         if let Some(lifecycle) = self.lifecycle.take()
             && tokio::time::timeout(CONTROLLED_SHUTDOWN, lifecycle).await.is_err()
@@ -317,7 +327,7 @@ impl Process {
             quorum.shutdown().await;
         }
         info!("stopped");
-        Ok(())
+        failed.map_or(Ok(()), |reason| bail!("the log directory has failed: {reason}"))
     }
 }
 
@@ -360,6 +370,7 @@ async fn start_controller(
     tasks.spawn(ControllerTask::new(quorum.clone(), inbox, settings, activated_sender).run(stop.clone()));
     tasks.spawn(Arc::clone(&liveness).on_activation(activated, stop.clone()));
     tasks.spawn(follow_leader(quorum.clone(), leader, stop.clone()));
+    tasks.spawn(leader_watch::run(quorum.clone(), config.node_id, config.voters.clone(), stop.clone()));
     let service = ControllerService::new(
         cluster_id,
         config.node_id,
@@ -417,8 +428,11 @@ fn open_log_dir(config: &Config, disk: &Arc<dyn Disk>) -> Result<LogDir> {
             made_up()
         ),
     };
-    let owner =
-        Owner { cluster_id: cluster_id.as_deref(), node_id: config.node_id, new_directory_id: Uuid::new_v4() };
+    let owner = Owner {
+        cluster_id: cluster_id.as_deref(),
+        node_id: config.node_id,
+        new_directory_id: Uuid::new_v4(),
+    };
     Ok(LogDir::open(Arc::clone(disk), &config.log_dir, owner)?)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use klamm_metadata::Image;
+use klamm_metadata::{Image, Topic};
 use klamm_wire::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -17,6 +17,9 @@ use crate::group::OFFSETS_TOPIC;
 
 /// How long a client waits for a topic that it makes the broker create.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long after a change of the metadata its publication is looked for again.
+const PUBLICATION: Duration = Duration::from_millis(5);
 
 /// Shape of the offsets topic (`offsets.topic.*`).
 #[derive(Clone, Debug)]
@@ -62,7 +65,17 @@ impl TopicCreator {
             r.topics.first().map_or(0, |t| t.error_code)
         };
         match channel.call(CreateTopicsRequest::MAX, &request, error_of, TIMEOUT).await {
-            Ok(response) => refusals(response.topics),
+            Ok(response) => {
+                let refused = refusals(response.topics);
+                self.wait_for(|image| {
+                    let is_refused = |name: &Str| refused.iter().any(|(other, _)| other == name);
+                    missing
+                        .iter()
+                        .all(|name| is_refused(name) || image.topic(name).is_some_and(|t| is_led(t)))
+                })
+                .await;
+                refused
+            }
             Err(error) => {
                 warn!(%error, "topics not created");
                 missing.into_iter().map(|name| (name, ErrorCode::LeaderNotAvailable)).collect()
@@ -76,12 +89,20 @@ impl TopicCreator {
         if refused.iter().any(|(_, error)| *error != ErrorCode::TopicAlreadyExists) {
             return;
         }
+        self.wait_for(|image| image.topic(&name).is_some_and(|t| is_led(t))).await;
+    }
+
+    /// Waits, within bounds, until this node's image satisfies the condition; otherwise the client asks again.
+    async fn wait_for(&self, condition: impl Fn(&Image) -> bool) {
+        let until = tokio::time::Instant::now() + TIMEOUT;
         let mut changes = self.changes.clone();
-        let led = changes.wait_for(|image| {
-            image.topic(&name).is_some_and(|t| t.partitions.values().all(|p| p.has_leader()))
-        });
-        // Without leaders in time the client is told to ask again.
-        drop(tokio::time::timeout(TIMEOUT, led).await);
+        while !condition(&self.image.load()) {
+            // The image is published to readers a moment after it changes.
+            let pause = tokio::time::timeout(PUBLICATION, changes.changed());
+            if pause.await.is_ok_and(|changed| changed.is_err()) || tokio::time::Instant::now() > until {
+                return;
+            }
+        }
     }
 
     fn topic(&self, name: &Str) -> CreatableTopic {
@@ -112,6 +133,10 @@ impl TopicCreator {
         }
         topic
     }
+}
+
+fn is_led(topic: &Topic) -> bool {
+    topic.partitions.values().all(|p| p.has_leader())
 }
 
 fn refusals(

@@ -98,7 +98,7 @@ fn describe_partition(image: &Image, index: i32, p: &Partition) -> DescribeTopic
 }
 
 fn unknown(name: Str) -> DescribeTopicPartitionsResponseTopic {
-    let invalid = !validate_topic_name(&name).is_ok();
+    let invalid = validate_topic_name(&name).is_err();
     let error = if invalid { ErrorCode::InvalidTopicException } else { ErrorCode::UnknownTopicOrPartition };
     DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),

@@ -64,13 +64,12 @@ pub fn handle(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
         Err(error) => return refused(&context, error),
     };
     let pass = read_all(node, &plan, &limits, None);
-    if pass.is_enough(&limits) || wait.is_zero() || plan.wanted.is_empty() {
-        if !pass.is_cold {
-            return match respond(node, &context, &plan, &limits, pass) {
-                Ok(response) => Handled::Ready(response),
-                Err(reason) => Handled::Close(reason),
-            };
-        }
+    let is_due = pass.is_enough(&limits) || wait.is_zero() || plan.wanted.is_empty();
+    if is_due && !pass.is_cold {
+        return match respond(node, &context, &plan, &limits, pass) {
+            Ok(response) => Handled::Ready(response),
+            Err(reason) => Handled::Close(reason),
+        };
     }
     let node = Arc::clone(node);
     Handled::Blocking(Box::pin(async move {
@@ -278,7 +277,7 @@ fn respond(
 
 /// Within a session only partitions with something new are answered.
 fn has_news(wanted: &Wanted, data: &PartitionData) -> bool {
-    data.records.len() > 0
+    !data.records.is_empty()
         || data.error_code != ErrorCode::None.code()
         || data.diverging_epoch.epoch >= 0
         || data.high_watermark != wanted.told_high_watermark

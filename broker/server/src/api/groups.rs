@@ -257,11 +257,6 @@ fn unknown_deletion(topic: &OffsetDeleteRequestTopic) -> OffsetDeleteResponseTop
     let partitions = topic.partitions.iter().map(|p| OffsetDeleteResponsePartition {
         partition_index: p.partition_index,
         error_code: ErrorCode::UnknownTopicOrPartition.code(),
-        ..OffsetDeleteResponsePartition::default()
     });
-    OffsetDeleteResponseTopic {
-        name: topic.name.clone(),
-        partitions: partitions.collect(),
-        ..Default::default()
-    }
+    OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: partitions.collect() }
 }

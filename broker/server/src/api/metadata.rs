@@ -82,7 +82,7 @@ impl Wanted {
                 let reason = refused.iter().find(|(n, _)| *n == name).map(|(_, e)| *e);
                 let pending =
                     if creating { ErrorCode::LeaderNotAvailable } else { ErrorCode::UnknownTopicOrPartition };
-                let invalid = !validate_topic_name(&name).is_ok();
+                let invalid = validate_topic_name(&name).is_err();
                 let error =
                     if invalid { ErrorCode::InvalidTopicException } else { reason.unwrap_or(pending) };
                 (Some(name), Uuid::nil(), error)

@@ -127,7 +127,8 @@ impl Channel {
         let voters = &self.directory.voters;
         let turn = self.next;
         self.next = self.next.wrapping_add(1);
-        let hinted = hint.filter(|_| turn % 2 == 0).and_then(|id| voters.iter().find(|v| v.id == id));
+        let hinted =
+            hint.filter(|_| turn.is_multiple_of(2)).and_then(|id| voters.iter().find(|v| v.id == id));
         let index = (turn / if hint.is_some() { 2 } else { 1 }) % voters.len().max(1);
         hinted.or_else(|| voters.get(index)).cloned().unwrap_or(Voter {
             id: -1,

@@ -18,10 +18,11 @@ use super::handle::ControllerHandle;
 
 /// A dial that takes longer proves nothing.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(300);
-/// Dials that must all be refused.
-const DIALS: usize = 2;
-/// Pause between them.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Pauses before the dials. A dying process closes its sockets one after another, so the first dials may still find its
+/// listener; a live one accepts them all.
+const PAUSES_MS: [u64; 6] = [0, 5, 15, 40, 100, 300];
+/// Dials in a row that must be refused.
+const PROOF: u32 = 2;
 
 /// Watches the connections on which brokers send heartbeats.
 pub struct Liveness {
@@ -71,11 +72,16 @@ impl Liveness {
     async fn check(&self, id: i32, epoch: i64) {
         let broker = self.image.borrow().broker(id).filter(|b| b.epoch == epoch && !b.fenced).cloned();
         let Some(broker) = broker else { return };
-        for _ in 0..DIALS {
-            if !refuses(&broker).await {
-                return;
+        let mut refused = 0;
+        for pause in PAUSES_MS {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            refused = if refuses(&broker).await { refused + 1 } else { 0 };
+            if refused == PROOF {
+                break;
             }
-            tokio::time::sleep(PAUSE).await;
+        }
+        if refused < PROOF {
+            return;
         }
         warn!(broker = id, epoch, "the broker's process is gone: its address refuses connections");
         if let Err(error) = self.controller.submit(Command::BrokerGone { id, epoch }).await {

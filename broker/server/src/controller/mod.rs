@@ -4,6 +4,7 @@ pub mod channel;
 mod describe_quorum;
 pub mod forward;
 pub mod handle;
+pub mod leader_watch;
 pub mod liveness;
 pub mod runtime;
 pub mod service;

@@ -13,11 +13,16 @@ use crate::node::Node;
 /// Publishes until `stop` is cancelled. Images between two steps may be skipped: what counts is the newest.
 pub async fn run(node: Arc<Node>, mut images: watch::Receiver<Arc<Image>>, stop: CancellationToken) {
     let mut current = Arc::new(Image::empty());
+    let mut strays_are_known = false;
     loop {
         let next = Arc::clone(&images.borrow_and_update());
         if next.offset() > current.offset() {
             publish(&node, &current, &next);
             current = next;
+        }
+        if !strays_are_known && node.has_caught_up() {
+            strays_are_known = true;
+            tokio::task::block_in_place(|| node.registry.set_strays_aside());
         }
         tokio::select! {
             changed = images.changed() => {
@@ -33,7 +38,8 @@ pub async fn run(node: Arc<Node>, mut images: watch::Receiver<Arc<Image>>, stop:
 fn publish(node: &Node, old: &Image, new: &Arc<Image>) {
     let delta = Image::diff(old, new);
     debug!(offset = new.offset(), partitions = delta.partitions.len(), "metadata");
-    node.registry.apply(&delta, new);
+    // Opens and renames directories.
+    tokio::task::block_in_place(|| node.registry.apply(&delta, new));
     node.set_image(Arc::clone(new));
     lead_groups(node, &delta, new);
     delete_offsets(node, &delta);
