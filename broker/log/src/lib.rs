@@ -15,6 +15,7 @@
 //! | `tail` | the newest batches in memory |
 //! | `write`, `read` | the parts of a write and of a read that need no lock |
 //! | `epochs` | leader epochs and their checkpoint file |
+//! | `compaction` | keeping the last value of each key |
 //! | `producer` | idempotent producers and their snapshot file |
 //! | `log_dir` | a data directory: lock, identity, checkpoints, partition directories |
 //! | `disk` | the file system behind a trait, real and simulated |
@@ -23,6 +24,7 @@
 //! nothing on disk that it can check: what fails a check is reported, never skipped.
 
 mod atomic_file;
+mod compaction;
 mod config;
 mod disk;
 mod epochs;
@@ -40,6 +42,7 @@ mod segment;
 mod tail;
 mod write;
 
+pub use compaction::{CompactionJob, CompactionOutcome};
 pub use config::LogConfig;
 pub use disk::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode, RealDisk, SimDisk, Wait};
 pub use epochs::EpochEntry;

@@ -1,6 +1,7 @@
 //! The log of one partition: its state, and what can be asked of it without touching the disk.
 
 mod append;
+mod compact;
 mod flush;
 mod lookup;
 mod open;

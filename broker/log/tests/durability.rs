@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use klamm_log::{CorruptionPolicy, Disk, Log, LogConfig, LogError, OpenOptions, SimDisk};
 use klamm_records::{Batch, BatchHeader, stamp};
 use proptest::prelude::*;
-use support::{DIR, batch, open, read_all, small_config, try_open, write_all};
+use support::{DIR, batch, open, read_all, sim_disk, small_config, try_open, write_all};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -74,9 +74,7 @@ struct Model {
 
 impl Model {
     fn new(seed: u64, flush_messages: u64, short_writes: bool) -> Self {
-        let sim = SimDisk::new(seed);
-        sim.create_dir_all(Path::new("/data")).expect("creates");
-        sim.sync_dir(Path::new("/")).expect("syncs");
+        let sim = sim_disk(seed);
         sim.set_short_writes(short_writes);
         let disk: Arc<dyn Disk> = Arc::new(sim.clone());
         let config = LogConfig { flush_messages, ..small_config() };

@@ -45,6 +45,7 @@ impl SimDisk {
             locks: BTreeSet::new(),
             generation: 0,
             capacity: u64::MAX,
+            passing_syncs: 0,
             failing_syncs: 0,
             failing_writes: 0,
             failing_reads: 0,
@@ -79,7 +80,13 @@ impl SimDisk {
 
     /// Makes the next `count` syncs of files or directories fail with `EIO`; what they covered stays unsynced.
     pub fn fail_syncs(&self, count: u32) {
-        self.state.lock().failing_syncs = count;
+        self.fail_syncs_after(0, count);
+    }
+
+    /// Like [`fail_syncs`](Self::fail_syncs), after `passing` more syncs that work.
+    pub fn fail_syncs_after(&self, passing: u32, count: u32) {
+        let mut state = self.state.lock();
+        (state.passing_syncs, state.failing_syncs) = (passing, count);
     }
 
     /// Makes the next `count` writes fail with `EIO` after a random part of their bytes.
@@ -208,8 +215,7 @@ impl Disk for SimDisk {
         if state.names.get(dir) != Some(&Node::Dir) {
             return Err(ErrorKind::NotFound.into());
         }
-        state.syncs += 1;
-        if State::take_fault(&mut state.failing_syncs) {
+        if state.sync_fails() {
             return Err(io_error());
         }
         state.sync_names(dir);

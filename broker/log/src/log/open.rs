@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use super::compact::complete_swap;
 use super::{DEFAULT_TAIL_LIMIT, Log, UnsyncedNames};
 use crate::disk::{Disk, OpenMode, read_file_if_exists, remove_if_exists, write_all_at};
 use crate::epochs::EpochCache;
@@ -15,6 +16,9 @@ use crate::names::{CLEANED_SUFFIX, DELETED_SUFFIX, SWAP_SUFFIX, TMP_SUFFIX};
 use crate::producer::ProducerStates;
 use crate::tail::Tail;
 use crate::{LogConfig, LogError, names};
+
+/// Extension of a finished replacement.
+const LOG_SWAP: &str = "log.swap";
 
 /// What to do about a bad batch in data that had been durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +68,8 @@ struct Contents {
     segments: Vec<i64>,
     snapshots: Vec<i64>,
     leftovers: Vec<PathBuf>,
+    /// Base offsets of finished replacements that a compaction did not get into place.
+    swaps: Vec<i64>,
 }
 
 impl Log {
@@ -79,7 +85,7 @@ impl Log {
         if created {
             disk.create_dir_all(&dir).map_err(LogError::io("create", &dir))?;
         }
-        let contents = list(&*disk, &dir)?;
+        let mut contents = list(&*disk, &dir)?;
         let mut log = Self::empty(disk, dir.into(), config, options.log_start_offset.max(0));
         log.check_topic_id(options.topic_id)?;
         if contents.segments.is_empty() || !options.clean_shutdown {
@@ -90,6 +96,7 @@ impl Log {
         }
         let mut report = RecoveryReport { created, ..RecoveryReport::default() };
         log.remove_leftovers(&contents.leftovers)?;
+        log.complete_swaps(&mut contents)?;
         if !contents.segments.is_empty() {
             log.load(contents, &options, &mut report)?;
         }
@@ -217,6 +224,16 @@ impl Log {
         Ok(())
     }
 
+    fn complete_swaps(&self, contents: &mut Contents) -> Result<(), LogError> {
+        for base in std::mem::take(&mut contents.swaps) {
+            let replaced = complete_swap(&self.disk, &self.dir, base, &contents.segments)?;
+            contents.segments.retain(|segment| !replaced.contains(segment));
+            contents.segments.push(base);
+        }
+        contents.segments.sort_unstable();
+        Ok(())
+    }
+
     fn remove_leftovers(&self, leftovers: &[PathBuf]) -> Result<(), LogError> {
         leftovers
             .iter()
@@ -241,13 +258,17 @@ fn parse_topic_id(text: &str) -> Option<Uuid> {
     Uuid::from_slice(&URL_SAFE_NO_PAD.decode(id.1.trim()).ok()?).ok()
 }
 
-/// Sorts the names in a partition's directory. A finished compaction is put into place on the way.
+/// Sorts the names in a partition's directory.
 fn list(disk: &dyn Disk, dir: &Path) -> Result<Contents, LogError> {
     let mut contents = Contents::default();
     let mut indexes = Vec::new();
     for entry in disk.list(dir).map_err(LogError::io("list", dir))?.into_iter().filter(|entry| !entry.is_dir)
     {
         let path = dir.join(&entry.name);
+        if let Some((base, LOG_SWAP)) = names::parse_segment_file(&entry.name) {
+            contents.swaps.push(base);
+            continue;
+        }
         let unfinished = [DELETED_SUFFIX, CLEANED_SUFFIX, TMP_SUFFIX, SWAP_SUFFIX];
         if unfinished.iter().any(|suffix| entry.name.ends_with(suffix)) {
             contents.leftovers.push(path);

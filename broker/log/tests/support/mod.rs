@@ -1,11 +1,11 @@
 //! A log under test, with the batches that were appended to it.
 #![allow(dead_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use klamm_log::{Disk, Log, LogConfig, LogError, OpenOptions, RecoveryReport};
+use klamm_log::{Disk, Log, LogConfig, LogError, OpenOptions, RecoveryReport, SimDisk};
 use klamm_records::{Batch, BatchBuilder, batches};
 
 pub const DIR: &str = "/data/topic-0";
@@ -13,6 +13,14 @@ pub const DIR: &str = "/data/topic-0";
 /// Small segments and dense indexes, so that a short test sees many of both.
 pub fn small_config() -> LogConfig {
     LogConfig { segment_bytes: 4096, index_interval_bytes: 256, ..LogConfig::default() }
+}
+
+/// A simulated disk whose data directory survives a power loss.
+pub fn sim_disk(seed: u64) -> SimDisk {
+    let sim = SimDisk::new(seed);
+    sim.create_dir_all(Path::new("/data")).expect("creates");
+    sim.sync_dir(Path::new("/")).expect("syncs");
+    sim
 }
 
 pub fn open(disk: &Arc<dyn Disk>, config: LogConfig, options: OpenOptions) -> (Log, RecoveryReport) {

@@ -93,8 +93,7 @@ impl DiskFile for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state| {
-            state.syncs += 1;
-            if State::take_fault(&mut state.failing_syncs) {
+            if state.sync_fails() {
                 return Err(io_error());
             }
             let contents = state.contents(self.inode)?;

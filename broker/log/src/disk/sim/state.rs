@@ -51,6 +51,8 @@ pub(super) struct State {
     /// Bumped by a crash: handles and locks from before are dead.
     pub(super) generation: u64,
     pub(super) capacity: u64,
+    /// Syncs that work before the failing ones.
+    pub(super) passing_syncs: u32,
     pub(super) failing_syncs: u32,
     pub(super) failing_writes: u32,
     pub(super) failing_reads: u32,
@@ -164,6 +166,12 @@ impl State {
             }
             done += length;
         }
+    }
+
+    /// Counts a sync and says whether it fails.
+    pub(super) fn sync_fails(&mut self) -> bool {
+        self.syncs += 1;
+        !Self::take_fault(&mut self.passing_syncs) && Self::take_fault(&mut self.failing_syncs)
     }
 
     pub(super) fn take_fault(counter: &mut u32) -> bool {
