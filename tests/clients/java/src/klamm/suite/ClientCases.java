@@ -13,6 +13,8 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -155,9 +157,18 @@ final class ClientCases {
   @Suite.Case
   void topics_are_created_described_and_deleted() throws Exception {
     String topic = Kafka.create("lifecycle", 3, Map.of("retention.ms", "3600000"));
-    TopicDescription described = Kafka.ADMIN.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
+    until(() -> Kafka.ADMIN.listTopics().names().get().contains(topic), "listed");
+    AtomicReference<TopicDescription> found = new AtomicReference<>();
+    until(() -> {
+      try {
+        found.set(Kafka.ADMIN.describeTopics(List.of(topic)).allTopicNames().get().get(topic));
+      } catch (ExecutionException another) { // a broker that has not heard of it yet
+        return false;
+      }
+      return found.get().partitions().stream().allMatch(p -> p.leader() != null && p.isr().size() == p.replicas().size());
+    }, "every partition has a leader and a full ISR");
+    TopicDescription described = found.get();
     equal(described.partitions().size(), 3, "partitions");
-    check(described.partitions().stream().allMatch(p -> p.leader() != null && p.isr().size() == p.replicas().size()), described.toString());
     equal(Kafka.ADMIN.describeTopics(TopicCollection.ofTopicIds(List.of(described.topicId())))
         .allTopicIds().get().get(described.topicId()).name(), topic, "name by id");
     Kafka.ADMIN.deleteTopics(List.of(topic)).all().get();
