@@ -52,8 +52,9 @@ fn wanted(image: &Image, topics: Option<Vec<MetadataRequestTopic>>, version: i16
         Some(list) if !(version == 0 && list.is_empty()) => list
             .into_iter()
             .map(|t| match t.name {
-                Some(name) => Wanted::Name(name),
-                None => Wanted::Id(t.topic_id),
+                // An id counts more than a name; some clients send an empty name beside it.
+                Some(name) if t.topic_id.is_nil() => Wanted::Name(name),
+                _ => Wanted::Id(t.topic_id),
             })
             .collect(),
         _ => image.topics().map(|t| Wanted::Id(t.id)).collect(),

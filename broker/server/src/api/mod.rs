@@ -192,9 +192,10 @@ where
     }
 }
 
-/// Decodes a body at the header's version.
+/// Decodes a body at the header's version. What follows it is ignored, as Kafka does: librdkafka sends a few bytes more
+/// with some requests for metadata.
 pub fn decode<R: Message>(context: &Context, body: Bytes) -> Result<R, String> {
-    klamm_wire::decode_from_bytes(body, context.version())
+    R::decode(&mut Decoder::new(body), context.version())
         .map_err(|e| format!("malformed request: {e}{}", sender(&context.header)))
 }
 
