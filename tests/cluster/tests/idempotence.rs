@@ -45,7 +45,12 @@ impl Sender {
 
     /// Everything that must hold after sequences 0 to `next` - 1 of the producer's epoch at the offsets of the same number.
     fn expect_memory(&mut self, next: i32) -> Result<()> {
-        for sequence in next - WINDOW..next {
+        self.expect_memory_of(WINDOW, next)
+    }
+
+    /// The same where only the last `window` batches are remembered.
+    fn expect_memory_of(&mut self, window: i32, next: i32) -> Result<()> {
+        for sequence in next - window..next {
             self.expect(self.epoch, sequence, Ok(i64::from(sequence)))?;
         }
         self.expect(self.epoch, next + 1, Err(ErrorCode::OutOfOrderSequenceNumber))?;
@@ -101,7 +106,8 @@ fn producers_are_remembered_over_a_power_cut_and_a_clean_stop() -> Result<()> {
     cluster.terminate(0)?;
     cluster.restart(0)?;
     cluster.wait_ready()?;
-    sender.expect_memory(9)?;
+    // Kafka's snapshot of a clean stop has room for the last batch of each producer only.
+    sender.expect_memory_of(1, 9)?;
     cluster.succeed();
     Ok(())
 }
