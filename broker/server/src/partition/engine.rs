@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::replica::Partition;
 
@@ -36,6 +36,8 @@ pub(super) struct Engine {
 struct Queue {
     dirty: VecDeque<Arc<Partition>>,
     delayed: BinaryHeap<Reverse<Delayed>>,
+    /// Threads that will look at the queue soon: neither asleep nor inside an fsync.
+    awake: usize,
     is_stopping: bool,
 }
 
@@ -56,10 +58,32 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts a partition with something to write into the queue.
+    /// Puts a partition with something to write into the queue. Another thread is woken only when none is about to look:
+    /// a write into the page cache takes less time than a switch of threads.
     pub(super) fn enqueue(&self, partition: Arc<Partition>) {
-        self.queue.lock().dirty.push_back(partition);
-        self.ready.notify_one();
+        let mut queue = self.queue.lock();
+        queue.dirty.push_back(partition);
+        self.wake_for(queue);
+    }
+
+    /// The calling thread goes into an fsync; what waits is another's.
+    pub(super) fn begin_sync(&self) {
+        let mut queue = self.queue.lock();
+        queue.awake -= 1;
+        self.wake_for(queue);
+    }
+
+    /// The calling thread comes out of an fsync.
+    pub(super) fn end_sync(&self) {
+        self.queue.lock().awake += 1;
+    }
+
+    fn wake_for(&self, queue: MutexGuard<'_, Queue>) {
+        let nobody_looks = queue.awake == 0 && !queue.dirty.is_empty();
+        drop(queue);
+        if nobody_looks {
+            self.ready.notify_one();
+        }
     }
 
     /// Writes what is in the queue, then ends the threads. Partitions that found the disk full are given up.
@@ -74,6 +98,7 @@ impl Engine {
     }
 
     fn work(&self) {
+        self.queue.lock().awake += 1;
         while let Some(partition) = self.next() {
             match partition.write() {
                 Next::Idle => {}
@@ -97,10 +122,12 @@ impl Engine {
             if queue.is_stopping {
                 return None;
             }
+            queue.awake -= 1;
             match queue.delayed.peek().map(|Reverse(delayed)| delayed.due) {
                 Some(due) => drop(self.ready.wait_until(&mut queue, due)),
                 None => self.ready.wait(&mut queue),
             }
+            queue.awake += 1;
         }
     }
 }

@@ -32,7 +32,14 @@ impl Partition {
                 }
             }
         };
+        let syncs = job.syncs();
+        if syncs {
+            self.shared.engine.begin_sync();
+        }
         let outcome = job.run();
+        if syncs {
+            self.shared.engine.end_sync();
+        }
         self.change(|state, now_ms, wakeups| match state.log.finish_write(outcome) {
             Ok(_) => self.written(state, now_ms, wakeups),
             Err(error) if is_disk_full(&error) => self.disk_is_full(state, &error),
