@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use crate::shell;
 
-/// The root of the repository.
+/// The root of the repository that cargo runs this in: a target directory may be shared by several checkouts.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or_else(|| Path::new(".")).to_owned()
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&manifest).ancestors().nth(2).unwrap_or_else(|| Path::new(".")).to_owned()
 }
 
 /// `cargo metadata` of the workspace's own crates.
