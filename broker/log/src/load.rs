@@ -220,6 +220,8 @@ impl Loader<'_> {
         walked.scanned = walked.segment.size - start.position;
         walked.segment.written = walked.segment.size;
         walked.segment.unsynced = true;
+        walked.segment.indexes_unsynced =
+            start.position == 0 && loaded.resumed_at > walked.segment.base_offset();
         Ok(walked)
     }
 
@@ -260,21 +262,23 @@ impl Loader<'_> {
 
     /// Makes the files what the walk found them to be.
     fn settle(&mut self, loaded: &mut Loaded) -> Result<(), LogError> {
+        self.epochs.truncate_from_end(loaded.end_offset);
+        // Those behind the one that was used are unsound, or name indexes that may not be on disk. None may come back
+        // once the indexes are written anew.
+        let beyond = loaded.snapshots.partition_point(|offset| *offset <= loaded.resumed_at);
+        for offset in loaded.snapshots.split_off(beyond) {
+            self.remove_file(offset, names::SNAPSHOT)?;
+            self.removed = true;
+        }
+        if self.removed {
+            self.disk.sync_dir(self.dir).map_err(LogError::io("sync", self.dir))?;
+        }
         let last = loaded.segments.len().saturating_sub(1);
         // Only segments that were walked can differ from their files.
         for (index, segment) in loaded.segments.iter_mut().enumerate().filter(|(_, segment)| segment.unsynced)
         {
             let path = segment.files.log_path();
             settle_segment(segment, index < last).map_err(LogError::io("repair", &path))?;
-        }
-        self.epochs.truncate_from_end(loaded.end_offset);
-        // Those behind the one that was used are unsound, or name indexes that may not be on disk.
-        let beyond = loaded.snapshots.partition_point(|offset| *offset <= loaded.resumed_at);
-        for offset in loaded.snapshots.split_off(beyond) {
-            self.remove_file(offset, names::SNAPSHOT)?;
-        }
-        if self.removed {
-            self.disk.sync_dir(self.dir).map_err(LogError::io("sync", self.dir))?;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub struct WriteJob {
     pub(crate) unsynced_file: Option<PathBuf>,
     /// Directories whose names changed.
     pub(crate) dirs: Vec<PathBuf>,
-    /// Files that the job makes superfluous.
+    /// Files that a job that syncs makes superfluous.
     pub(crate) obsolete: Vec<PathBuf>,
     pub(crate) sync: bool,
     pub(crate) end_offset: i64,
@@ -98,9 +98,6 @@ impl WriteJob {
             // A failed sync is final whatever its reason: the kernel may have dropped the dirty pages.
             other => other.and_then(|()| self.sync()).map_err(WriteFailure::Fatal),
         };
-        if result.is_ok() {
-            self.remove_obsolete();
-        }
         WriteOutcome {
             result,
             segments: self.segments.iter().map(SegmentWork::written).collect(),
@@ -132,14 +129,9 @@ impl WriteJob {
         for path in snapshots.chain(&self.unsynced_file) {
             self.disk.open(path, OpenMode::Write)?.sync_data()?;
         }
+        // With the names, not after them: a snapshot that came back would vouch for what is no longer true.
+        self.obsolete.iter().try_for_each(|path| remove_if_exists(&*self.disk, path))?;
         self.dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir))
-    }
-
-    /// What stays behind costs space, nothing else: the next start of the log removes it.
-    fn remove_obsolete(&self) {
-        for path in &self.obsolete {
-            let _ = remove_if_exists(&*self.disk, path);
-        }
     }
 }
 

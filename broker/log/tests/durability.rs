@@ -29,12 +29,12 @@ enum Step {
     StartWrite,
     Flush,
     DiskFull,
-    Truncate(prop::sample::Index),
+    Truncate(u64),
     Crash,
     PowerLoss,
     CloseAndReopen,
-    Retain(prop::sample::Index),
-    DeleteRecords(prop::sample::Index),
+    Retain(u64),
+    DeleteRecords(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -47,12 +47,12 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::StartWrite),
         2 => Just(Step::Flush),
         1 => Just(Step::DiskFull),
-        1 => any::<prop::sample::Index>().prop_map(Step::Truncate),
+        1 => any::<u64>().prop_map(Step::Truncate),
         1 => Just(Step::Crash),
         2 => Just(Step::PowerLoss),
         1 => Just(Step::CloseAndReopen),
-        1 => any::<prop::sample::Index>().prop_map(Step::Retain),
-        1 => any::<prop::sample::Index>().prop_map(Step::DeleteRecords),
+        1 => any::<u64>().prop_map(Step::Retain),
+        1 => any::<u64>().prop_map(Step::DeleteRecords),
     ]
 }
 
@@ -170,9 +170,10 @@ impl Model {
         self.epoch = self.epoch.max(self.log.latest_epoch().unwrap_or(0));
     }
 
-    fn offset(&self, index: &prop::sample::Index) -> i64 {
+    /// The offset that lies this part of `u64::MAX` into the log.
+    fn offset(&self, part: u64) -> i64 {
         let (start, end) = (self.log.start_offset(), self.log.end_offset());
-        start + index.index((end - start + 1) as usize) as i64
+        start + ((u128::from(part) * (end - start + 1) as u128) >> 64) as i64
     }
 
     fn step(&mut self, step: &Step) {
@@ -206,9 +207,9 @@ impl Model {
                 }
                 self.sim.set_capacity(u64::MAX);
             }
-            Step::Truncate(index) => {
+            Step::Truncate(part) => {
                 self.finish_job();
-                let offset = self.offset(index);
+                let offset = self.offset(*part);
                 self.log.truncate_to(offset).expect("disk works");
                 assert!(self.log.end_offset() <= offset || offset == 0);
                 self.durable = self.durable.min(self.log.end_offset());
@@ -241,8 +242,8 @@ impl Model {
                 self.reopen(true);
                 assert_eq!(self.log.end_offset(), end);
             }
-            Step::Retain(index) => {
-                let offset = self.offset(index);
+            Step::Retain(part) => {
+                let offset = self.offset(*part);
                 let config = LogConfig { retention_bytes: 6_000, retention_ms: -1, ..self.config.clone() };
                 self.log.reconfigure(config);
                 for deleted in self.log.apply_retention(0, offset).expect("disk works") {
@@ -250,8 +251,8 @@ impl Model {
                 }
                 self.forget_before_start();
             }
-            Step::DeleteRecords(index) => {
-                let offset = self.offset(index);
+            Step::DeleteRecords(part) => {
+                let offset = self.offset(*part);
                 self.log.advance_start_offset(offset).expect("inside");
                 self.forget_before_start();
             }

@@ -6,32 +6,31 @@ use std::sync::Arc;
 use crate::disk::{OpenMode, write_all_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry};
+use crate::names;
 use crate::segment::Segment;
 
-/// Cuts the files of a segment to what is known of it; a closed one gets its indexes completed.
+/// Cuts the files of a segment to what is known of it, durably. The indexes of a closed one are completed, and so are
+/// those that were built anew although a snapshot vouched for them.
 pub(super) fn settle_segment(segment: &mut Segment, closed: bool) -> io::Result<()> {
     let files = Arc::clone(&segment.files);
-    let file = files.log()?;
-    if file.len()? > segment.size {
-        // What is appended next must never meet what was cut.
-        file.set_len(segment.size)?;
-        file.sync_data()?;
+    cut(&files, names::LOG, segment.size)?;
+    cut(&files, OffsetEntry::EXTENSION, segment.offsets.stored_bytes())?;
+    cut(&files, TimeEntry::EXTENSION, segment.times.stored_bytes())?;
+    if closed {
+        segment.push_max_timestamp();
     }
-    cut_index(&files, OffsetEntry::EXTENSION, segment.offsets.stored_bytes())?;
-    cut_index(&files, TimeEntry::EXTENSION, segment.times.stored_bytes())?;
-    if !closed {
-        return Ok(());
+    if closed || (segment.indexes_unsynced && segment.has_waiting_entries()) {
+        store_waiting(&files, &mut segment.offsets)?;
+        store_waiting(&files, &mut segment.times)?;
     }
-    segment.push_max_timestamp();
-    store_waiting(&files, &mut segment.offsets)?;
-    store_waiting(&files, &mut segment.times)?;
-    segment.indexes_unsynced = true;
+    segment.indexes_unsynced = false;
     Ok(())
 }
 
-fn cut_index(files: &SegmentFiles, extension: &str, length: u64) -> io::Result<()> {
+/// What is appended next must never meet what was cut.
+fn cut(files: &SegmentFiles, extension: &str, length: u64) -> io::Result<()> {
     match files.open(extension, OpenMode::Write) {
-        Ok(file) if file.len()? > length => file.set_len(length),
+        Ok(file) if file.len()? > length => file.set_len(length).and_then(|()| file.sync_data()),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -44,5 +43,5 @@ fn store_waiting<E: IndexEntry>(files: &SegmentFiles, index: &mut SparseIndex<E>
         write_all_at(&*file, &[&write.bytes], write.position)?;
         index.stored(write.count);
     }
-    Ok(())
+    file.sync_data()
 }

@@ -155,7 +155,7 @@ impl Log {
         WriteJob {
             disk: Arc::clone(&self.disk),
             segments: Vec::new(),
-            obsolete: self.obsolete_snapshots(&snapshots),
+            obsolete: if sync { self.obsolete_snapshots(&snapshots) } else { Vec::new() },
             snapshots,
             epochs,
             unsynced_file: None,

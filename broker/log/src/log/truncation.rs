@@ -44,11 +44,16 @@ impl Log {
 
     /// Removes all segments and snapshots, durably: none may come back beside what is appended next.
     fn remove_all(&mut self, segments: &[Segment]) -> Result<(), LogError> {
-        for offset in std::mem::take(&mut self.snapshots) {
-            let path = self.path(offset, names::SNAPSHOT);
+        let snapshots = std::mem::take(&mut self.snapshots);
+        for offset in &snapshots {
+            let path = self.path(*offset, names::SNAPSHOT);
             remove_if_exists(&*self.disk, &path).map_err(|error| self.poison(error.to_string()))?;
         }
-        self.remove_segments(segments)
+        self.remove_segments(segments)?;
+        if snapshots.is_empty() {
+            return Ok(());
+        }
+        self.disk.sync_dir(&self.dir).map_err(|error| self.poison(error.to_string()))
     }
 
     fn remove_segments(&mut self, segments: &[Segment]) -> Result<(), LogError> {
