@@ -21,7 +21,7 @@ pub fn run() -> Result<()> {
             document.lines().find_map(|line| line.strip_prefix("  name: ")).context("metadata.name")?;
         let (plural, group) = name.split_once('.').context("a name is plural.group")?;
         let path = workspace::root().join(format!("crds/{group}_{plural}.yaml"));
-        fs::write(&path, document)?;
+        fs::write(&path, format!("---\n{document}"))?;
         println!("wrote {}", path.display());
     }
     Ok(())
