@@ -291,7 +291,7 @@ impl Loader<'_> {
             let path = self.path(*base, names::LOG);
             let length = self.disk.open(&path, OpenMode::Read).and_then(|file| file.len());
             bytes += length.map_err(LogError::io("open", &path))?;
-            for extension in [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX] {
+            for extension in names::SEGMENT_EXTENSIONS {
                 self.remove_file(*base, extension)?;
             }
         }

@@ -6,6 +6,8 @@ pub(crate) const LOG: &str = "log";
 pub(crate) const OFFSET_INDEX: &str = "index";
 pub(crate) const TIME_INDEX: &str = "timeindex";
 pub(crate) const TXN_INDEX: &str = "txnindex";
+/// Everything that belongs to one segment.
+pub(crate) const SEGMENT_EXTENSIONS: [&str; 4] = [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX];
 pub(crate) const SNAPSHOT: &str = "snapshot";
 /// Appended to the name of a file that retention has given up.
 pub(crate) const DELETED_SUFFIX: &str = ".deleted";

@@ -9,8 +9,8 @@ use crate::compaction::{CompactionJob, CompactionOutcome, Source, Target};
 use crate::disk::{Disk, OpenMode, Wait, remove_if_exists};
 use crate::files::SegmentFiles;
 use crate::names::{
-    CLEANED_SUFFIX, DELETED_SUFFIX, LOG, OFFSET_INDEX, SWAP_SUFFIX, TIME_INDEX, TXN_INDEX, segment_file,
-    with_suffix,
+    CLEANED_SUFFIX, DELETED_SUFFIX, LOG, OFFSET_INDEX, SEGMENT_EXTENSIONS, SWAP_SUFFIX, TIME_INDEX,
+    segment_file, with_suffix,
 };
 use crate::scan::{Scan, ScanError};
 use crate::segment::Segment;
@@ -18,9 +18,6 @@ use crate::{DeletedFiles, LogError};
 
 /// Memory for the last offset of each key.
 const MAP_BYTES: usize = 64 << 20;
-
-/// Everything that a segment may have beside its log.
-const EXTENSIONS: [&str; 4] = [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX];
 
 impl Log {
     /// A compaction of the closed segments below `high_watermark`, if `cleanup.policy` says so and at least `min_dirty`
@@ -115,7 +112,7 @@ impl Log {
         let mut deleted = Vec::new();
         self.rename_targets(outcome, CLEANED_SUFFIX, SWAP_SUFFIX)?;
         for source in &outcome.sources {
-            for extension in EXTENSIONS {
+            for extension in SEGMENT_EXTENSIONS {
                 let path = source.files.path(extension);
                 let renamed = with_suffix(&path, DELETED_SUFFIX);
                 match self.disk.rename(&path, &renamed) {
@@ -163,7 +160,7 @@ pub(super) fn complete_swap(
     let end = end_of(&**disk, &swap).map_err(LogError::io("read", &swap))?;
     let covered: Vec<i64> = bases.iter().copied().filter(|base| (base_offset..end).contains(base)).collect();
     for base in covered.iter().copied().chain([base_offset]) {
-        for extension in EXTENSIONS {
+        for extension in SEGMENT_EXTENSIONS {
             let path = dir.join(segment_file(base, extension));
             remove_if_exists(&**disk, &path).map_err(LogError::io("remove", &path))?;
         }

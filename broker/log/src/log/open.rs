@@ -12,7 +12,7 @@ use super::{DEFAULT_TAIL_LIMIT, Log, UnsyncedNames};
 use crate::disk::{Disk, OpenMode, read_file_if_exists, remove_if_exists, write_all_at};
 use crate::epochs::EpochCache;
 use crate::load::{Cut, LoadLimits, Loaded, Loader};
-use crate::names::{CLEANED_SUFFIX, DELETED_SUFFIX, SWAP_SUFFIX, TMP_SUFFIX};
+use crate::names::{CLEANED_SUFFIX, DELETED_SUFFIX, SEGMENT_EXTENSIONS, SWAP_SUFFIX, TMP_SUFFIX};
 use crate::producer::ProducerStates;
 use crate::tail::Tail;
 use crate::{LogConfig, LogError, names};
@@ -97,6 +97,7 @@ impl Log {
         let mut report = RecoveryReport { created, ..RecoveryReport::default() };
         log.remove_leftovers(&contents.leftovers)?;
         log.complete_swaps(&mut contents)?;
+        log.remove_before_start(&mut contents)?;
         if !contents.segments.is_empty() {
             log.load(contents, &options, &mut report)?;
         }
@@ -144,7 +145,9 @@ impl Log {
             (false, true) => i64::MAX,
             (false, false) => options.recovery_point.saturating_sub(1),
         };
-        let recovery_point = options.recovery_point;
+        // What lies before the start of the log counts for nothing, durable or not.
+        let recovery_point = Some(options.recovery_point).filter(|point| *point > options.log_start_offset);
+        let recovery_point = recovery_point.unwrap_or(0);
         let refuse_damage = options.corruption == CorruptionPolicy::Refuse;
         let limits = LoadLimits { trusted, stop_at: i64::MAX, recovery_point, refuse_damage };
         let loader = Loader {
@@ -182,7 +185,7 @@ impl Log {
         self.epochs.truncate_from_start(self.start_offset);
         if report.recovered {
             // What was found may sit in the page cache only; the first job makes it durable.
-            self.durable_end = options.recovery_point.clamp(first, self.end_offset.max(first));
+            self.durable_end = options.recovery_point.min(self.end_offset);
             self.flush_to = Some(self.end_offset);
             self.unsynced_names.inside = true;
             self.changed = true;
@@ -231,6 +234,18 @@ impl Log {
             contents.segments.push(base);
         }
         contents.segments.sort_unstable();
+        Ok(())
+    }
+
+    /// Removes the segments that retention had given up, should a power loss have brought them back.
+    fn remove_before_start(&self, contents: &mut Contents) -> Result<(), LogError> {
+        while let [first, second, ..] = contents.segments.as_slice()
+            && *second <= self.start_offset
+        {
+            let paths = SEGMENT_EXTENSIONS.map(|extension| self.path(*first, extension));
+            self.remove_leftovers(&paths)?;
+            contents.segments.remove(0);
+        }
         Ok(())
     }
 

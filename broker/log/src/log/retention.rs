@@ -113,7 +113,7 @@ impl Log {
     /// Renames the files of a segment that is no longer part of the log.
     fn give_up(&mut self, segment: &Segment) -> Result<DeletedFiles, LogError> {
         let base = segment.base_offset();
-        let mut extensions = vec![names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX];
+        let mut extensions = names::SEGMENT_EXTENSIONS.to_vec();
         if self.snapshots.contains(&base) {
             extensions.push(names::SNAPSHOT);
             self.snapshots.retain(|offset| *offset != base);

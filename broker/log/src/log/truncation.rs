@@ -57,7 +57,7 @@ impl Log {
     }
 
     fn remove_segments(&mut self, segments: &[Segment]) -> Result<(), LogError> {
-        let extensions = [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX];
+        let extensions = names::SEGMENT_EXTENSIONS;
         let on_disk = segments.iter().filter(|segment| segment.created || segment.attempted);
         let mut paths = on_disk.flat_map(|s| extensions.map(|extension| s.files.path(extension))).peekable();
         if paths.peek().is_none() {
