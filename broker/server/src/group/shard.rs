@@ -21,6 +21,8 @@ use crate::partition::Partition;
 /// Messages taken from the inbox at once: their records go into one batch.
 const MAX_BURST: usize = 256;
 
+/// How long requests wait for a shard to load before they are told to try again.
+const LOAD_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of records put into one batch.
 const MAX_BATCH_BYTES: usize = 512 << 10;
 /// Bytes that a record takes beside its key and value, at most.
@@ -88,28 +90,30 @@ impl ShardTask {
         }
     }
 
-    /// Replays the log. Requests that come meanwhile are told to try again; deletions of topics are made up for.
+    /// Replays the log. Requests that come meanwhile wait a little, then are told to try again: most loads are over
+    /// before a client could ask twice.
     async fn load(&mut self) -> Result<(), String> {
         let mut load = Box::pin(loader::replay(Arc::clone(&self.log), std::mem::take(&mut self.shard)));
-        let mut deleted = Vec::new();
+        let mut held = Vec::new();
+        let mut patience = Box::pin(tokio::time::sleep(LOAD_PATIENCE));
         loop {
             tokio::select! {
                 loaded = &mut load => {
                     self.shard = loaded?;
                     break;
                 }
-                message = self.inbox.recv() => match message {
-                    // The receiver may have given up; then nobody needs the answer.
-                    Some(Message::Request { reply, .. }) => drop(reply.send(Err(ErrorCode::CoordinatorLoadInProgress))),
-                    Some(Message::TopicsDeleted(names)) => deleted.extend(names),
-                    Some(Message::ConnectionClosed(_)) => {}
-                    None => return Err("no longer the leader".to_owned()),
+                () = &mut patience, if !patience.is_elapsed() => refuse(&mut held),
+                message = self.inbox.recv() => {
+                    held.push(message.ok_or("no longer the leader")?);
+                    if patience.is_elapsed() {
+                        refuse(&mut held);
+                    }
                 }
             }
         }
         let effects = self.shard.on_loaded(now_ms());
         self.carry_out(effects);
-        self.take(&mut vec![Message::TopicsDeleted(deleted)]);
+        self.take(&mut held);
         Ok(())
     }
 
@@ -209,6 +213,20 @@ impl ShardTask {
                 // The client may be gone.
                 drop(waiter.send(Ok(reply)));
             }
+        }
+    }
+}
+
+/// Tells those who ask to come back later; deletions of topics are kept and made up for.
+fn refuse(held: &mut Vec<Message>) {
+    let (requests, kept) =
+        std::mem::take(held).into_iter().partition(|message| matches!(message, Message::Request { .. }));
+    *held = kept;
+    let requests: Vec<Message> = requests;
+    for message in requests {
+        if let Message::Request { reply, .. } = message {
+            // The client may be gone.
+            drop(reply.send(Err(ErrorCode::CoordinatorLoadInProgress)));
         }
     }
 }
