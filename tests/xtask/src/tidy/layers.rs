@@ -15,8 +15,10 @@ const ORDER: &[&str] = &[
     "klamm-coordinator",
     "klamm-quorum",
     "klamm-broker",
+    "klamm-tools",
     "klamm-operator-api",
     "klamm-operator-plan",
+    "klamm-operator-manifests",
     "klamm-operator",
 ];
 
@@ -29,6 +31,7 @@ const PURE: &[&str] = &[
     "klamm-coordinator",
     "klamm-operator-api",
     "klamm-operator-plan",
+    "klamm-operator-manifests",
 ];
 
 /// What pure crates must not depend on.

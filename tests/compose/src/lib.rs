@@ -1,0 +1,1 @@
+//! Compose files written for other Kafka images, run on a real Docker daemon.
