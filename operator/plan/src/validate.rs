@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use klamm_operator_api::cluster::{KafkaSpec, Listener, Storage};
+use klamm_operator_api::cluster::KafkaSpec;
+use klamm_operator_api::listener::Listener;
+use klamm_operator_api::storage::Storage;
 use klamm_operator_api::nearest::nearest;
 use klamm_operator_api::topic::MAX_TOPIC_NAME;
 use klamm_operator_api::{CLUSTER_LABEL, KafkaTopic};

@@ -17,9 +17,8 @@ pub fn cluster(replicas: i32, controllers: Option<i32>, config: &[(&str, &str)])
     let kafka = KafkaSpec {
         replicas,
         controllers,
-        listeners: None,
-        storage: None,
         config: config.iter().map(|(k, v)| ((*k).to_owned(), ConfigValue::from(*v))).collect(),
+        ..KafkaSpec::default()
     };
     KafkaCluster::new("c", KafkaClusterSpec { kafka })
 }
@@ -27,10 +26,10 @@ pub fn cluster(replicas: i32, controllers: Option<i32>, config: &[(&str, &str)])
 pub fn topic(name: &str, partitions: i32, replicas: i32, config: &[(&str, Option<&str>)]) -> KafkaTopic {
     let spec = KafkaTopicSpec {
         cluster_ref: Some(ClusterRef { name: "c".into() }),
-        topic_name: None,
         partitions: Some(partitions),
         replicas: Some(replicas),
         config: config.iter().map(|(k, v)| ((*k).to_owned(), v.map(ConfigValue::from))).collect(),
+        ..KafkaTopicSpec::default()
     };
     KafkaTopic::new(name, spec)
 }
