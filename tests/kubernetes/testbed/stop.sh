@@ -1,0 +1,28 @@
+# Stopping, also after a start that failed half way, a crash of any program or a script that was killed: it goes by what is
+# there, not by what should be. Only processes of this testbed are touched: those in its nodes' control groups and those
+# that were started with a path below its run/.
+
+ours() { # pids
+  cat /sys/fs/cgroup/*/"$plane"-node*/cgroup.procs /sys/fs/cgroup/*/"$plane"-node*/**/cgroup.procs 2>/dev/null || true
+  grep -lasF -- "$run/" /proc/[0-9]*/cmdline | cut -d/ -f3 | while read -r pid; do
+    case $(readlink "/proc/$pid/exe") in "$bin"/*|*/containerd|*/containerd-shim*) echo "$pid" ;; esac
+  done
+}
+
+signal() { # SIGNAL
+  ours | sort -u | while read -r pid; do kill "-$1" "$pid" 2>/dev/null || true; done
+}
+
+nobody_left() { signal KILL; [ -z "$(ours)" ]; }
+
+down() {
+  trap - ERR
+  set +e
+  shopt -s globstar
+  until_ 30 "every process has ended" nobody_left
+  awk -v below=" $run/" 'index($0, below) {print $2}' /proc/mounts | sort -r | while read -r point; do umount -l "$point"; done
+  ip netns list | awk -v p=$plane 'index($1, p) == 1 {print $1}' | while read -r space; do ip netns del "$space"; done
+  for tree in /sys/fs/cgroup/*/"$plane"-node*; do [ ! -d "$tree" ] || find "$tree" -depth -type d -exec rmdir {} \; 2>/dev/null; done
+  rm -rf "$run"
+  set -e
+}
