@@ -1,4 +1,5 @@
 //! What is noticed of live objects: pods that are out of date, objects that were changed, claims that have to grow.
+#![allow(clippy::unwrap_used)] // In a test a panic is a failure.
 
 mod support;
 

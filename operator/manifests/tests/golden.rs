@@ -1,4 +1,5 @@
 //! What is rendered, in full. `KLAMM_UPDATE_GOLDEN=1` writes the files anew; read the difference before it is committed.
+#![allow(clippy::unwrap_used)] // In a test a panic is a failure.
 
 mod support;
 

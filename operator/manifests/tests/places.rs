@@ -1,4 +1,5 @@
 //! Where nodes are reached, and what clients outside are told.
+#![allow(clippy::unwrap_used)] // In a test a panic is a failure.
 
 mod support;
 
@@ -34,7 +35,7 @@ fn live_services(cluster: &Cluster) -> Vec<Service> {
     let mut all = services(&rendered(cluster, 3));
     for (number, service) in all.iter_mut().enumerate() {
         for port in service.spec.iter_mut().flat_map(|spec| spec.ports.iter_mut().flatten()) {
-            port.node_port.get_or_insert(30000 + i32::try_from(number).unwrap());
+            port.node_port.get_or_insert_with(|| 30000 + i32::try_from(number).unwrap());
         }
     }
     all
