@@ -13,6 +13,15 @@ signal() { # SIGNAL
   ours | sort -u | while read -r pid; do kill "-$1" "$pid" 2>/dev/null || true; done
 }
 
+pod_networks() { # containerd had no time to take them down; the network plugins remember which were ours
+  for result in /var/lib/cni/results/testbed-*; do
+    [ -f "$result" ] || continue
+    local id; id=$(grep -o '"containerId":"[^"]*"' "$result" | cut -d'"' -f4)
+    ip netns del "$(grep -om1 'netns/cni-[0-9a-f-]*' "$result" | head -1 | cut -d/ -f2)"
+    rm -f "$result" "/var/lib/cni/results/cni-loopback-$id-lo"
+  done
+}
+
 nobody_left() { signal KILL; [ -z "$(ours)" ]; }
 
 down() {
@@ -21,7 +30,9 @@ down() {
   shopt -s globstar
   until_ 30 "every process has ended" nobody_left
   awk -v below=" $run/" 'index($0, below) {print $2}' /proc/mounts | sort -r | while read -r point; do umount -l "$point"; done
+  pod_networks 2>/dev/null
   ip netns list | awk -v p=$plane 'index($1, p) == 1 {print $1}' | while read -r space; do ip netns del "$space"; done
+  local tree
   for tree in /sys/fs/cgroup/*/"$plane"-node*; do [ ! -d "$tree" ] || find "$tree" -depth -type d -exec rmdir {} \; 2>/dev/null; done
   rm -rf "$run"
   set -e
