@@ -90,12 +90,10 @@ fn under_grant(
 
 /// Asks for the next node, or says what stands in the way.
 fn ask(due: &Due, cluster: &DesiredCluster, observed: &Observed, plan: &mut Plan) {
-    let Some(node) = next(due, observed) else {
-        for node in due.keys().filter_map(|node| Some((*node, observed.refusals.get(node)?))) {
-            block(node.0, node.1.blockers.clone(), cluster, plan);
-        }
-        return;
-    };
+    for (node, refusal) in due.keys().filter_map(|node| Some((*node, observed.refusals.get(node)?))) {
+        block(node, refusal.blockers.clone(), cluster, plan);
+    }
+    let Some(node) = next(due, observed) else { return };
     let serves = observed.nodes.get(&node).is_some_and(|is| is.state == NodeState::Ready);
     let reasons = due.get(&node).cloned().unwrap_or_default();
     if !serves && observed.quorum_lost() {
@@ -112,13 +110,14 @@ fn ask(due: &Due, cluster: &DesiredCluster, observed: &Observed, plan: &mut Plan
     plan.actions.push(Action::RequestDisruption { node, reasons });
 }
 
-/// Which node goes first: one that does not serve anyway, then by id, and the active controller last. One that was
-/// refused is passed over until its refusal is forgotten.
+/// Which node goes first: one that does not serve anyway, then one that was not refused, then by id, and the active
+/// controller last. One that was refused is passed over until its refusal is stale.
 fn next(due: &Due, observed: &Observed) -> Option<i32> {
     let serves = |node: &i32| observed.nodes.get(node).is_some_and(|is| is.state == NodeState::Ready);
     let is_last = |node: &i32| serves(node) && observed.active_controller == Some(*node) && due.len() > 1;
-    let open = due.keys().filter(|node| !observed.refusals.contains_key(node) && !is_last(node));
-    open.copied().min_by_key(|node| (serves(node), *node))
+    let refusal = |node: &i32| observed.refusals.get(node);
+    let open = due.keys().filter(|node| refusal(node).is_none_or(|refusal| refusal.stale) && !is_last(node));
+    open.copied().min_by_key(|node| (serves(node), refusal(node).is_some(), *node))
 }
 
 /// The other nodes that do not serve, each with how it is.

@@ -137,9 +137,13 @@ fn reconciling(observed: &Observed, plan: &Plan) -> Verdict {
     };
     let rolling =
         plan.held.iter().find(|held| matches!(held.reason, Reason::RollBlocked | Reason::RestartWaiting));
-    let (status, reason, message) = match (plan.actions.first(), rolling) {
+    // Asking once more is no news as long as the answer is not another one.
+    let news = plan.actions.iter().find(|action| !matches!(action, Action::RequestDisruption { .. }));
+    let (status, reason, message) = match (news.or(plan.actions.first()), rolling) {
+        (Some(Action::RequestDisruption { .. }) | None, Some(held)) => {
+            (true, Reason::Rolling, held.message.clone())
+        }
         (Some(action), _) => (true, reason(action), action.to_string()),
-        (None, Some(held)) => (true, held.reason, held.message.clone()),
         (None, None) => (false, Reason::UpToDate, String::new()),
     };
     Verdict { type_: ConditionType::Reconciling, status: status.into(), reason, message }

@@ -80,7 +80,7 @@ impl Around {
         }
         observed.active_controller = self.active_controller;
         observed.disruption = self.grant.map(|(node, restored)| Grant { node, id: 7, restored });
-        let refusal = Refusal { blockers: vec!["it is needed".into()] };
+        let refusal = Refusal { blockers: vec!["it is needed".into()], stale: false };
         observed.refusals = self.refused.iter().map(|node| (*node, refusal.clone())).collect();
     }
 }
@@ -181,7 +181,7 @@ proptest! {
                 match action {
                     Action::RequestDisruption { node, .. } => {
                         let blockers = vec![format!("node {node} is needed")];
-                        drop(observed.refusals.insert(*node, Refusal { blockers }));
+                        drop(observed.refusals.insert(*node, Refusal { blockers, stale: false }));
                     }
                     other => apply(other, &mut observed),
                 }

@@ -10,8 +10,8 @@ use super::Up;
 /// How often the cluster is asked while nothing happens, and at most.
 const AT_REST: Duration = Duration::from_secs(10);
 const BUSY: Duration = Duration::from_millis(200);
-/// How long a refusal of the controller counts before it is asked again.
-const REFUSAL_COUNTS: Duration = Duration::from_secs(1);
+/// How long a refusal of the controller stands before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the cluster has said.
 #[derive(Debug, Default)]
@@ -34,11 +34,11 @@ impl Said {
         self.asked = None;
     }
 
-    /// The refusals that still count.
+    /// What was refused.
     pub(super) fn refusals(&self) -> BTreeMap<i32, Refusal> {
-        let counts = |at: &Instant| at.elapsed() < REFUSAL_COUNTS;
-        let refusals = self.refusals.iter().filter(|(_, (_, at))| counts(at));
-        refusals.map(|(node, (refusal, _))| (*node, refusal.clone())).collect()
+        let stale = |at: &Instant| at.elapsed() >= ASK_AGAIN;
+        let refusals = self.refusals.iter();
+        refusals.map(|(node, (refusal, at))| (*node, Refusal { stale: stale(at), ..refusal.clone() })).collect()
     }
 }
 

@@ -20,7 +20,7 @@ impl Up {
         };
         if let (Err(error), Some(node)) = (outcome, action.node()) {
             let blockers = vec![format!("the controller cannot be asked: {error}")];
-            self.said.refusals.insert(node, (Refusal { blockers }, Instant::now()));
+            self.said.refusals.insert(node, (Refusal { blockers, stale: false }, Instant::now()));
         }
         self.look_again = true;
     }
@@ -33,8 +33,8 @@ impl Up {
                 self.said.is_outdated();
             }
             Answer::Refused(blockers) => {
-                let known =
-                    self.said.refusals.insert(node, (Refusal { blockers: blockers.clone() }, Instant::now()));
+                let refusal = Refusal { blockers: blockers.clone(), stale: false };
+                let known = self.said.refusals.insert(node, (refusal, Instant::now()));
                 if known.is_none_or(|(known, _)| known.blockers != blockers) {
                     self.progress
                         .say(format_args!("the restart of node {node} waits: {}", blockers.join(", ")));

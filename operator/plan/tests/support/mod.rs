@@ -162,7 +162,7 @@ fn ask(node: i32, observed: &mut Observed) {
         observed.disruption = Some(Grant { node, id: 1, restored: false });
         observed.refusals.clear();
     } else {
-        observed.refusals.insert(node, Refusal { blockers });
+        observed.refusals.insert(node, Refusal { blockers, stale: false });
     }
 }
 
