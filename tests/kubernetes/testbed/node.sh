@@ -37,7 +37,7 @@ state = "$home/state"
   conf_dir = "$home/cni"
 TOML
   service "containerd$i" nsenter --net="/run/netns/$plane-node$i" containerd -c "$home/containerd.toml"
-  until_ 30 "containerd of node $i answers" ctr -a "$(socket "$i")" version
+  until_ 120 "containerd of node $i answers" ctr -a "$(socket "$i")" version
   pause_image | ctr_ "$i" images import - >/dev/null
 }
 

@@ -17,7 +17,7 @@ YAML
     --service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged \
     --kubelet-client-certificate="$run/pki/admin.crt" --kubelet-client-key="$run/pki/admin.key" --kubelet-preferred-address-types=InternalIP \
     --audit-policy-file="$run/audit.yaml" --audit-log-path="$run/audit.log" --audit-log-mode=blocking
-  until_ 60 "the API server is ready" inside $plane kubectl get --raw /readyz
+  until_ 180 "the API server is ready" inside $plane kubectl get --raw /readyz
 }
 
 controllers() {
