@@ -139,6 +139,20 @@ fn a_log_of_few_keys_becomes_small_and_tombstones_go_after_their_time() {
 }
 
 #[test]
+fn what_compaction_removed_is_not_read_from_memory_either() {
+    let disk: Arc<dyn Disk> = Arc::new(sim_disk(1));
+    let (mut log, _) = open(&disk, config(), OpenOptions::default());
+    for value in 0..100 {
+        append(&mut log, &[(1, Some(value))]);
+    }
+    log.flush().expect("disk works");
+    assert_eq!(record_count(&log), 100);
+    compact(&disk, &mut log, 0, 0).expect("has closed segments");
+    assert!(record_count(&log) < 30, "{} records", record_count(&log));
+    assert_eq!(table(&log), BTreeMap::from([(1, 99)]));
+}
+
+#[test]
 fn a_swap_that_was_begun_is_completed_by_the_next_start() {
     for point in 1..12 {
         let sim = sim_disk(point);

@@ -99,6 +99,8 @@ impl Log {
         let result = self.swap(&outcome);
         let paths = result.map_err(|error| self.poison(error.to_string()))?;
         let end = first + outcome.sources.len();
+        // Nobody shall find in memory what is gone from the files.
+        self.tail.drop_before(outcome.sources.last().map_or(0, |source| source.end_offset));
         let bytes = outcome.sources.iter().map(|source| source.size).sum();
         let mut replaced = Vec::with_capacity(targets.len());
         for (files, size) in targets {
