@@ -45,7 +45,7 @@ pub fn vanished_node(bed: &Bed) -> Result<String> {
     let (id, pod) = broker_apart_from_operator(bed, busy.cluster())?;
     let started = Instant::now();
     let cut = bed.faults()?.cut(machine(&pod))?;
-    bed.kubernetes.until(PATIENCE, ("", NODE, machine(&pod)), "is lost", |node| !is_true_somehow(node))?;
+    bed.kubernetes.until(PATIENCE, ("", NODE, machine(&pod)), "is lost", |node| !is_true(node, "Ready"))?;
     busy.traffic.flows(50)?;
     let gaps = busy.report(started);
     busy.cluster().namespace.until(CLUSTER, busy.cluster().name, "says so", |cluster| {
@@ -55,12 +55,6 @@ pub fn vanished_node(bed: &Bed) -> Result<String> {
     busy.healed()?;
     ensure!(uid(&busy.cluster().pod(id)?) == uid(&pod), "the pod was replaced although its node came back");
     Ok(gaps)
-}
-
-/// Nodes count generations of nothing in their conditions.
-fn is_true_somehow(node: &Value) -> bool {
-    let conditions = node["status"]["conditions"].as_array();
-    conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
 }
 
 /// A roll that is due while a broker is away: nothing is restarted, and the status says why.
