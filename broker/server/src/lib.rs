@@ -10,6 +10,7 @@
 //! | `controller` | the active controller's single writer, its listener, and the brokers' way to it |
 //! | `metadata` | the image on this node: pulled, published |
 //! | `lifecycle` | registration, heartbeats, controlled shutdown |
+//! | `health` | whether this process works: started, live, ready |
 //! | `process` | start-up and shutdown in order |
 //!
 //! Absent on purpose: Kubernetes, and openraft's types.
@@ -20,6 +21,7 @@ mod clock;
 pub mod config;
 mod controller;
 mod group;
+mod health;
 mod http;
 mod lifecycle;
 pub mod logging;
