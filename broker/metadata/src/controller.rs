@@ -54,9 +54,13 @@ impl Controller {
         Controller { settings, sessions, balance, disruptions }
     }
 
-    /// Starts a term: every unfenced broker gets a full session to find the new controller.
-    pub fn on_become_active(&mut self, image: &Image, now_ms: i64) {
+    /// Starts a term: every unfenced broker gets a full session to find the new controller; the node of the controller
+    /// before, if it is a broker, half of one, because it has been silent for as long as an election takes.
+    pub fn on_become_active(&mut self, image: &Image, previous: Option<i32>, now_ms: i64) {
         self.sessions = Sessions::inherit(image, now_ms);
+        if let Some(previous) = previous {
+            self.sessions.advance(previous, self.settings.session_timeout_ms / 2);
+        }
         self.disruptions = Disruptions::inherit(image, now_ms);
         self.balance = Balance::default();
         self.balance.look_by(now_ms.saturating_add(self.settings.prompt_rebalance_interval_ms));
@@ -96,6 +100,11 @@ impl Controller {
         decisions.push(Decision { records: draft.into_records(), reply: Reply::None });
         decisions.retain(|decision| !decision.records.is_empty());
         decisions
+    }
+
+    /// The controller could not listen for this long: whoever was silent meanwhile may not have been.
+    pub fn on_stall(&mut self, stall_ms: i64) {
+        self.sessions.prolong(stall_ms);
     }
 
     /// When [`Controller::tick`] has something to do next, in Unix milliseconds.

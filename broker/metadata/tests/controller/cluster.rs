@@ -40,13 +40,15 @@ pub fn properties(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 impl Cluster {
     pub fn new() -> Cluster {
-        Cluster::with(Settings::new(CLUSTER_ID, BTreeMap::new()))
+        // Kafka's own defaults, so that the times in these tests are round.
+        let sessions = [("broker.session.timeout.ms", "9000"), ("broker.heartbeat.interval.ms", "2000")];
+        Cluster::with(Settings::new(CLUSTER_ID, properties(&sessions)))
     }
 
     pub fn with(settings: Settings) -> Cluster {
         let mut controller = Controller::new(settings);
         let image = Image::empty();
-        controller.on_become_active(&image, 0);
+        controller.on_become_active(&image, None, 0);
         let (log, quorum) = (Vec::new(), QuorumHealth::default());
         Cluster { controller, image, log, now_ms: 0, quorum, random: 7, incarnations: 0 }
     }
@@ -91,7 +93,7 @@ impl Cluster {
     }
 
     pub fn new_controller(&mut self) {
-        self.controller.on_become_active(&self.image, self.now_ms);
+        self.controller.on_become_active(&self.image, None, self.now_ms);
     }
 
     pub fn registration(&mut self, id: i32, previous_epoch: i64) -> BrokerRegistrationRequest {
