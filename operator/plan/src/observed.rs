@@ -32,11 +32,13 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Whether too few voters are ready for any of them to be a controller that could be asked.
+    /// Whether too few voters are ready for any of them to be a controller that could be asked, and none that is
+    /// ready is known to be one.
     pub fn quorum_lost(&self) -> bool {
         let Some(voters) = &self.voters else { return false };
-        let is_ready = |id: &&i32| self.nodes.get(id).is_some_and(|node| node.state == NodeState::Ready);
-        voters.iter().filter(is_ready).count() <= voters.len() / 2
+        let is_ready = |id: &i32| self.nodes.get(id).is_some_and(|node| node.state == NodeState::Ready);
+        let acts = self.active_controller.as_ref().is_some_and(is_ready);
+        !acts && voters.iter().filter(|id| is_ready(id)).count() <= voters.len() / 2
     }
 }
 
@@ -56,6 +58,8 @@ pub struct Grant {
 pub struct Refusal {
     /// What stands in the way, each as a sentence.
     pub blockers: Vec<String>,
+    /// Whether it has stood for so long that the controller is asked again. Until it answers, the blockers stand.
+    pub stale: bool,
 }
 
 /// Where a node can be reached and where it keeps its data.

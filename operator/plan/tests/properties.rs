@@ -191,7 +191,8 @@ proptest! {
         prop_assert_eq!(&planned.actions, &Vec::new());
         for (node, step) in &planned.roll {
             let waits_for_others = observed.active_controller == Some(*node) && planned.roll.len() > 1;
-            prop_assert!(waits_for_others || step.blockers == [format!("node {node} is needed")]);
+            let blockers = vec![format!("node {node} is needed")];
+            prop_assert!(waits_for_others || step.blockers == blockers);
         }
     }
 

@@ -22,17 +22,14 @@ pub fn cluster(name: &str, spec: &KafkaSpec, problems: &mut Vec<Problem>) -> Des
         problems.push(Problem::new(&subject, &["spec", "kafka", "replicas"], message));
     }
     let controllers = controllers(&subject, spec, problems);
+    amounts(&subject, spec.resources.as_ref(), problems);
     let ids = 0..spec.replicas.clamp(0, MAX_NODES);
     DesiredCluster {
         name: name.to_owned(),
         nodes: ids.map(|id| (id, Roles { broker: true, controller: id < controllers })).collect(),
         listeners: listeners::listeners(&subject, spec.listeners.as_deref(), problems),
         storage: storage(&subject, spec.storage.as_ref(), problems),
-        config: {
-            amounts(&subject, spec.resources.as_ref(), problems);
-            labels(&subject, spec, problems);
-            config::of_brokers(&subject, &spec.config, problems)
-        },
+        config: config::of_brokers(&subject, &spec.config, problems),
     }
 }
 
@@ -94,16 +91,5 @@ fn amounts(subject: &Subject, resources: Option<&ResourceRequirements>, problems
                 problems.push(Problem::new(subject, &["spec", "kafka", "resources", field, name], message));
             }
         }
-    }
-}
-
-/// Labels that belong to the operator cannot be given.
-fn labels(subject: &Subject, spec: &KafkaSpec, problems: &mut Vec<Problem>) {
-    let metadata =
-        spec.template.as_ref().and_then(|template| template.pod.as_ref()?.metadata.as_ref());
-    let ours = |label: &&String| label.starts_with("klamm.dev/") || label.starts_with("app.kubernetes.io/");
-    for label in metadata.iter().flat_map(|metadata| metadata.labels.keys()).filter(ours) {
-        let path = ["spec", "kafka", "template", "pod", "metadata", "labels", label];
-        problems.push(Problem::new(subject, &path, "this label belongs to the operator: choose another name"));
     }
 }

@@ -52,11 +52,11 @@ pub fn place(node: i32) -> Place {
     }
 }
 
-pub fn valid(resources: klamm_operator_plan::Resources) -> Validated {
+pub fn valid(resources: Resources) -> Validated {
     validate(&resources).unwrap()
 }
 
-pub fn problems(resources: klamm_operator_plan::Resources) -> Vec<String> {
+pub fn problems(resources: Resources) -> Vec<String> {
     validate(&resources).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
