@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::net::SocketBuffers;
 use listeners::{Endpoint, Voter};
 
 /// A configuration that cannot be used, naming the property and the way out.
@@ -80,6 +81,8 @@ pub struct Config {
     pub max_connections: usize,
     /// `connections.max.idle.ms`.
     pub max_idle: Duration,
+    /// `socket.send.buffer.bytes` and `socket.receive.buffer.bytes`.
+    pub socket_buffers: SocketBuffers,
     /// Every property as given, known or not.
     pub properties: BTreeMap<String, String>,
 }
@@ -143,6 +146,10 @@ impl Config {
             queued_max_request_bytes: p.parsed("klamm.queued.max.request.bytes", 64 << 20)?,
             max_connections: p.parsed("max.connections", 10_000)?,
             max_idle: p.millis("connections.max.idle.ms", 600_000)?,
+            socket_buffers: SocketBuffers {
+                send: p.buffer("socket.send.buffer.bytes", Some(102_400))?,
+                receive: p.buffer("socket.receive.buffer.bytes", None)?,
+            },
             properties: properties.clone(),
         })
     }
@@ -175,6 +182,15 @@ impl<'a> Properties<'a> {
         value
             .parse()
             .map_err(|_| ConfigError::invalid(key, value, format!("not a valid {}", type_name::<T>())))
+    }
+
+    /// A size of a socket's buffer; -1 leaves it to the system, which is `None`.
+    fn buffer(&self, key: &str, default: Option<usize>) -> Result<Option<usize>, ConfigError> {
+        match self.text(key) {
+            None => Ok(default),
+            Some("-1") => Ok(None),
+            Some(_) => self.parsed(key, 0).map(Some),
+        }
     }
 
     fn millis(&self, key: &str, default: u64) -> Result<Duration, ConfigError> {
