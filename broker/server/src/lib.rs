@@ -11,9 +11,11 @@
 //! | `metadata` | the image on this node: pulled, published |
 //! | `lifecycle` | registration, heartbeats, controlled shutdown |
 //! | `process` | start-up and shutdown in order |
+//! | `allocator` | what the C library's allocator keeps |
 //!
 //! Absent on purpose: Kubernetes, and openraft's types.
 
+pub mod allocator;
 mod alter_partition;
 mod api;
 mod clock;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use klamm_broker::config::{Config, environment, properties};
-use klamm_broker::{logging, process};
+use klamm_broker::{allocator, logging, process};
 
 /// A Kafka broker and metadata controller.
 ///
@@ -43,6 +43,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
