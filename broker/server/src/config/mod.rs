@@ -147,7 +147,7 @@ impl Config {
             max_connections: p.parsed("max.connections", 10_000)?,
             max_idle: p.millis("connections.max.idle.ms", 600_000)?,
             socket_buffers: SocketBuffers {
-                send: p.buffer("socket.send.buffer.bytes", Some(102_400))?,
+                send: p.buffer("socket.send.buffer.bytes", Some(204_800))?,
                 receive: p.buffer("socket.receive.buffer.bytes", None)?,
             },
             properties: properties.clone(),
