@@ -252,7 +252,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn lookups_equal_a_linear_scan(gaps in prop::collection::vec(1i64..50, 0..400), stored: prop::sample::Index, asked in prop::collection::vec(0i64..11_000, 1..20)) {
+        fn lookups_equal_a_linear_scan(gaps in prop::collection::vec(1i64..10, 0..2_000), stored: prop::sample::Index, asked in prop::collection::vec((0i64..11_000, 0.0..1.1f64), 1..20)) {
             let base_offset = 1_000;
             let mut offset = base_offset;
             let entries: Vec<OffsetEntry> = gaps.iter().map(|gap| {
@@ -270,8 +270,8 @@ mod tests {
                 index.stored(write.count);
             }
             prop_assert_eq!(index.len(), entries.len());
-            for asked in asked {
-                let found = index.view().last_where(base_offset, Wait::Allowed, || Ok(&*file), |e| e.offset <= asked).expect("reads");
+            for (asked, share) in asked {
+                let found = index.view().last_near(share, base_offset, Wait::Allowed, || Ok(&*file), |e| e.offset <= asked).expect("reads");
                 let expected = entries.iter().rev().find(|entry| entry.offset <= asked).copied();
                 prop_assert_eq!(found, expected);
             }
