@@ -33,6 +33,10 @@ pub struct LogConfig {
     pub cleanup_compact: bool,
     /// `delete.retention.ms`: how long compaction keeps tombstones.
     pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`: a segment with a record younger than this is not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a segment older than this is compacted, however little there is to gain.
+    pub max_compaction_lag_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -53,6 +57,8 @@ impl Default for LogConfig {
             cleanup_delete: true,
             cleanup_compact: false,
             delete_retention_ms: 24 * 3600 * 1000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
         }
     }
 }

@@ -11,7 +11,7 @@ use klamm_log::{
     Wait,
 };
 use klamm_records::{BatchBuilder, TimestampType, batches, stamp};
-use support::{DIR, batch, open, produced, read_all, small_config, try_open, write_all};
+use support::{DIR, batch, open, produced, read_all, sim_disk, small_config, try_open, write_all};
 use uuid::Uuid;
 
 fn fresh(config: LogConfig) -> (SimDisk, Arc<dyn Disk>, Log) {
@@ -259,6 +259,41 @@ fn retention_by_time_deletes_whole_segments_below_the_high_watermark() {
     assert_eq!(read_all(&log, 8, 1).len(), 1);
 }
 
+/// Opens the log after a power loss with checkpoints that are older than all that the test did.
+fn after_power_loss(sim: &SimDisk, disk: &Arc<dyn Disk>, config: LogConfig) -> Log {
+    sim.power_loss();
+    open(disk, config, OpenOptions::default()).0
+}
+
+#[test]
+fn offsets_go_on_after_a_power_loss_although_every_record_has_expired() {
+    let config = LogConfig { segment_bytes: 1_000, retention_ms: 50, ..LogConfig::default() };
+    let sim = sim_disk(1);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let (mut log, _) = open(&disk, config.clone(), OpenOptions::default());
+    for _ in 0..8 {
+        append(&mut log, batch(1, 400, 100));
+    }
+    write_all(&mut log);
+    for files in log.apply_retention(1_000, 8).expect("disk works") {
+        files.remove(&*disk).expect("removes");
+    }
+    let log = after_power_loss(&sim, &disk, config);
+    assert_eq!(log.end_offset(), 8);
+}
+
+#[test]
+fn offsets_go_on_after_a_power_loss_where_a_log_started_anew() {
+    let sim = sim_disk(1);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let (mut log, _) = open(&disk, small_config(), OpenOptions::default());
+    append(&mut log, batch(3, 10, 0));
+    write_all(&mut log);
+    log.reset_to(1_000).expect("disk works");
+    let log = after_power_loss(&sim, &disk, small_config());
+    assert_eq!((log.start_offset(), log.end_offset()), (1_000, 1_000));
+}
+
 #[test]
 fn retention_by_size_keeps_at_least_the_configured_bytes() {
     let config =
@@ -301,7 +336,8 @@ fn a_log_that_starts_anew_keeps_nothing() {
     log.reset_to(1_000).expect("disk works");
     assert_eq!((log.start_offset(), log.end_offset(), log.size_bytes()), (1_000, 1_000, 0));
     assert!(log.epochs().is_empty() && log.producer_state().next().is_none());
-    assert!(!names(&disk).iter().any(|name| name.ends_with(".log")));
+    let logs: Vec<_> = names(&disk).into_iter().filter(|name| name.ends_with(".log")).collect();
+    assert_eq!(logs, ["00000000000000001000.log"]);
     assert_eq!(append(&mut log, batch(1, 10, 0)), 1_000);
     log.close().expect("disk works");
     let (log, _) =

@@ -3,10 +3,11 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use klamm_log::{Disk, Log, LogConfig, OpenOptions};
+use klamm_log::{Disk, Log, LogConfig, LogError, OpenOptions};
 use klamm_records::{BatchBuilder, Compression};
 use proptest::prelude::*;
 use support::{DIR, open, read_all, sim_disk};
@@ -138,6 +139,20 @@ fn a_log_of_few_keys_becomes_small_and_tombstones_go_after_their_time() {
 }
 
 #[test]
+fn what_compaction_removed_is_not_read_from_memory_either() {
+    let disk: Arc<dyn Disk> = Arc::new(sim_disk(1));
+    let (mut log, _) = open(&disk, config(), OpenOptions::default());
+    for value in 0..100 {
+        append(&mut log, &[(1, Some(value))]);
+    }
+    log.flush().expect("disk works");
+    assert_eq!(record_count(&log), 100);
+    compact(&disk, &mut log, 0, 0).expect("has closed segments");
+    assert!(record_count(&log) < 30, "{} records", record_count(&log));
+    assert_eq!(table(&log), BTreeMap::from([(1, 99)]));
+}
+
+#[test]
 fn a_swap_that_was_begun_is_completed_by_the_next_start() {
     for point in 1..12 {
         let sim = sim_disk(point);
@@ -171,7 +186,8 @@ fn a_log_that_changed_meanwhile_is_left_alone() {
     log.reset_to(50).expect("disk works");
     assert!(log.finish_compaction(outcome).expect("disk works").is_none());
     let names = disk.list(Path::new(DIR)).expect("lists").into_iter().map(|entry| entry.name);
-    assert_eq!(names.filter(|name| name.contains(".log")).count(), 0);
+    let logs: Vec<_> = names.filter(|name| name.contains(".log")).collect();
+    assert_eq!(logs, ["00000000000000000050.log"], "what it starts anew with");
     assert!(log.plan_compaction(0, log.end_offset(), 0.0, 0).is_none());
 }
 
@@ -181,4 +197,30 @@ fn a_log_with_another_policy_is_not_compacted() {
     let mut log = churned(&disk);
     log.reconfigure(LogConfig { cleanup_compact: false, ..config() });
     assert!(log.plan_compaction(0, log.end_offset(), 0.0, 0).is_none());
+}
+
+#[test]
+fn young_records_wait_and_old_ones_do_not_wait_for_more_to_gain() {
+    let disk: Arc<dyn Disk> = Arc::new(sim_disk(1));
+    let mut log = churned(&disk);
+    // Every record has the timestamp 1,000.
+    log.reconfigure(LogConfig { min_compaction_lag_ms: 500, ..config() });
+    assert!(log.plan_compaction(0, log.end_offset(), 0.0, 1_499).is_none());
+    assert!(log.plan_compaction(0, log.end_offset(), 0.0, 1_500).is_some());
+    log.reconfigure(LogConfig { max_compaction_lag_ms: 500, ..config() });
+    let almost_all = log.end_offset() - 60;
+    assert!(log.plan_compaction(almost_all, log.end_offset(), 0.9, 1_499).is_none());
+    assert!(log.plan_compaction(almost_all, log.end_offset(), 0.9, 1_500).is_some());
+}
+
+#[test]
+fn a_cancelled_compaction_changes_nothing() {
+    let disk: Arc<dyn Disk> = Arc::new(sim_disk(1));
+    let mut log = churned(&disk);
+    let size = log.size_bytes();
+    let job = log.plan_compaction(0, log.end_offset(), 0.0, 0).expect("dirty");
+    let cancelled = job.cancelled_by(Arc::new(true.into())).run().expect_err("cancelled");
+    assert!(matches!(cancelled, LogError::Io { source, .. } if source.kind() == ErrorKind::Interrupted));
+    assert_eq!(log.size_bytes(), size);
+    compact(&disk, &mut log, 0, 0).expect("the next one works");
 }

@@ -10,6 +10,7 @@ mod brokers;
 mod command;
 mod configs;
 mod departure;
+mod disruption;
 mod draft;
 mod election;
 mod error;
@@ -19,6 +20,7 @@ mod isr;
 mod partitions;
 mod placement;
 mod producer_ids;
+mod quorum_health;
 mod sessions;
 mod settings;
 mod topic_names;
@@ -26,10 +28,12 @@ mod topics;
 
 pub use command::{Command, Decision, Reply};
 pub use producer_ids::PRODUCER_ID_BLOCK;
+pub use quorum_health::{QuorumHealth, VoterState};
 pub use settings::Settings;
 pub use topic_names::validate_topic_name;
 
 use crate::Image;
+use disruption::Disruptions;
 use draft::{Draft, Turn};
 use election::Balance;
 use sessions::Sessions;
@@ -40,17 +44,24 @@ pub struct Controller {
     settings: Settings,
     sessions: Sessions,
     balance: Balance,
+    disruptions: Disruptions,
 }
 
 impl Controller {
     /// A controller that has heard of nobody.
     pub fn new(settings: Settings) -> Controller {
-        Controller { sessions: Sessions::default(), balance: Balance::default(), settings }
+        let (sessions, balance, disruptions) = Default::default();
+        Controller { settings, sessions, balance, disruptions }
     }
 
-    /// Starts a term: every unfenced broker gets a full session to find the new controller.
-    pub fn on_become_active(&mut self, image: &Image, now_ms: i64) {
+    /// Starts a term: every unfenced broker gets a full session to find the new controller; the node of the controller
+    /// before, if it is a broker, half of one, because it has been silent for as long as an election takes.
+    pub fn on_become_active(&mut self, image: &Image, previous: Option<i32>, now_ms: i64) {
         self.sessions = Sessions::inherit(image, now_ms);
+        if let Some(previous) = previous {
+            self.sessions.advance(previous, self.settings.session_timeout_ms / 2);
+        }
+        self.disruptions = Disruptions::inherit(image, now_ms);
         self.balance = Balance::default();
         self.balance.look_by(now_ms.saturating_add(self.settings.prompt_rebalance_interval_ms));
     }
@@ -67,38 +78,13 @@ impl Controller {
     ) -> Decision {
         let draft = Draft::new(image, &self.settings);
         let mut turn = Turn { draft, now_ms, next_offset, rng };
-        let reply = match command {
-            Command::RegisterBroker(r) => {
-                Reply::RegisterBroker(brokers::register(&mut turn, &mut self.sessions, &r))
-            }
-            Command::BrokerHeartbeat(r) => Reply::BrokerHeartbeat(heartbeats::heartbeat(
-                &mut turn,
-                &mut self.sessions,
-                &mut self.balance,
-                &r,
-            )),
-            Command::BrokerGone { id, epoch } => {
-                heartbeats::gone(&mut turn.draft, &mut self.sessions, id, epoch);
-                Reply::None
-            }
-            Command::AlterPartition(r) => Reply::AlterPartition(alter_partition::alter(&mut turn.draft, &r)),
-            Command::CreateTopics(r) => Reply::CreateTopics(topics::create(&mut turn, &r)),
-            Command::DeleteTopics(r) => Reply::DeleteTopics(topics::delete(&mut turn.draft, &r)),
-            Command::CreatePartitions(r) => Reply::CreatePartitions(partitions::create(&mut turn, &r)),
-            Command::AlterConfigs(r) => Reply::AlterConfigs(configs::alter(&mut turn.draft, &r)),
-            Command::IncrementalAlterConfigs(r) => {
-                Reply::IncrementalAlterConfigs(incremental_configs::alter(&mut turn.draft, &r))
-            }
-            Command::ElectLeaders(r) => Reply::ElectLeaders(election::elect(&mut turn.draft, &r)),
-            Command::AllocateProducerIds(r) => {
-                Reply::AllocateProducerIds(producer_ids::allocate(&mut turn.draft, &r))
-            }
-        };
+        let reply = decide(&mut turn, &mut self.sessions, &mut self.balance, &mut self.disruptions, command);
         Decision { records: turn.draft.into_records(), reply }
     }
 
-    /// Does what is due, in a term that [`Controller::on_become_active`] has begun: fences brokers whose session is over, returns leadership to preferred replicas. Decisions are
-    /// in order and each builds on the ones before it; none has a reply.
+    /// Does what is due, in a term that [`Controller::on_become_active`] has begun: fences brokers whose session is over,
+    /// returns leadership to preferred replicas, ends disruptions that took too long. Decisions are in order and each builds
+    /// on the ones before it; none has a reply.
     pub fn tick(&mut self, image: &Image, now_ms: i64) -> Vec<Decision> {
         let mut decisions = Vec::new();
         let mut image = image.clone();
@@ -109,22 +95,66 @@ impl Controller {
             decisions.push(Decision { records: draft.into_records(), reply: Reply::None });
         }
         let mut draft = Draft::new(&image, &self.settings);
+        self.disruptions.expire(&mut draft, now_ms);
         self.balance.restore(&mut draft, now_ms);
         decisions.push(Decision { records: draft.into_records(), reply: Reply::None });
         decisions.retain(|decision| !decision.records.is_empty());
         decisions
     }
 
+    /// The controller could not listen for this long: whoever was silent meanwhile may not have been.
+    pub fn on_stall(&mut self, stall_ms: i64) {
+        self.sessions.prolong(stall_ms);
+    }
+
     /// When [`Controller::tick`] has something to do next, in Unix milliseconds.
     pub fn next_deadline(&self) -> Option<i64> {
         let session = self.sessions.next_expiry(self.settings.session_timeout_ms);
         let balance = self.balance.next_look();
-        session.into_iter().chain(balance).min()
+        session.into_iter().chain(balance).chain(self.disruptions.next_expiry()).min()
     }
 
     /// A broker was seen to have applied the metadata log up to `offset`, by its fetches. It lets a controlled shutdown
     /// end without waiting for the other brokers' next heartbeats; it does not prolong a session.
     pub fn on_metadata_applied(&mut self, broker: i32, offset: i64) {
         self.sessions.applied(broker, offset);
+    }
+}
+
+fn decide(
+    turn: &mut Turn<'_>,
+    sessions: &mut Sessions,
+    balance: &mut Balance,
+    disruptions: &mut Disruptions,
+    command: Command,
+) -> Reply {
+    match command {
+        Command::RegisterBroker(r) => Reply::RegisterBroker(brokers::register(turn, sessions, &r)),
+        Command::BrokerHeartbeat(r) => {
+            Reply::BrokerHeartbeat(heartbeats::heartbeat(turn, sessions, balance, &r))
+        }
+        Command::BrokerGone { id, epoch } => {
+            heartbeats::gone(&mut turn.draft, sessions, id, epoch);
+            Reply::None
+        }
+        Command::AlterPartition(r) => Reply::AlterPartition(alter_partition::alter(&mut turn.draft, &r)),
+        Command::CreateTopics(r) => Reply::CreateTopics(topics::create(turn, &r)),
+        Command::DeleteTopics(r) => Reply::DeleteTopics(topics::delete(&mut turn.draft, &r)),
+        Command::CreatePartitions(r) => Reply::CreatePartitions(partitions::create(turn, &r)),
+        Command::AlterConfigs(r) => Reply::AlterConfigs(configs::alter(&mut turn.draft, &r)),
+        Command::IncrementalAlterConfigs(r) => {
+            Reply::IncrementalAlterConfigs(incremental_configs::alter(&mut turn.draft, &r))
+        }
+        Command::ElectLeaders(r) => Reply::ElectLeaders(election::elect(&mut turn.draft, &r)),
+        Command::AllocateProducerIds(r) => {
+            Reply::AllocateProducerIds(producer_ids::allocate(&mut turn.draft, &r))
+        }
+        Command::BeginDisruption(r, quorum) => {
+            Reply::BeginDisruption(disruption::begin(turn, disruptions, &r, &quorum))
+        }
+        Command::EndDisruption(r) => Reply::EndDisruption(disruption::end(&mut turn.draft, &r)),
+        Command::DescribeDisruptions(quorum) => {
+            Reply::DescribeDisruptions(disruption::describe(turn, disruptions, &quorum))
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod broker;
 mod delta;
+mod disruption;
 pub(crate) mod snapshot;
 pub(crate) mod topic;
 
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 pub use broker::{Broker, BrokerFeature, Endpoint};
 pub use delta::{BrokerDelta, Delta, PartitionDelta};
+pub use disruption::Disruption;
 pub use snapshot::SnapshotError;
 pub use topic::{Partition, Topic};
 
@@ -72,6 +74,7 @@ pub struct Image {
     configs: Arc<BTreeMap<ConfigResource, Arc<BTreeMap<String, String>>>>,
     features: Arc<BTreeMap<String, i16>>,
     next_producer_id: i64,
+    disruptions: Arc<BTreeMap<i32, Arc<Disruption>>>,
 }
 
 impl Default for Image {
@@ -92,6 +95,7 @@ impl Image {
             configs: Arc::default(),
             features: Arc::default(),
             next_producer_id: 0,
+            disruptions: Arc::default(),
         }
     }
 
@@ -168,6 +172,11 @@ impl Image {
     /// Finalised feature levels, by feature name.
     pub fn features(&self) -> &BTreeMap<String, i16> {
         &self.features
+    }
+
+    /// The disruptions that are granted now, by node id.
+    pub fn disruptions(&self) -> impl Iterator<Item = &Arc<Disruption>> {
+        self.disruptions.values()
     }
 
     /// The first producer id that no block handed out so far contains.

@@ -10,7 +10,7 @@ mod image;
 mod records;
 
 pub use image::{
-    Broker, BrokerDelta, BrokerFeature, ConfigResource, Delta, Endpoint, Image, Partition, PartitionDelta,
-    SnapshotError, Topic,
+    Broker, BrokerDelta, BrokerFeature, ConfigResource, Delta, Disruption, Endpoint, Image, Partition,
+    PartitionDelta, SnapshotError, Topic,
 };
 pub use records::{Record, RecordsError, UnknownRecord, decode_records, encode_records};

@@ -7,6 +7,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_wire::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
 use klamm_wire::messages::config_record::ConfigRecord;
+use klamm_wire::messages::disruption_end_record::DisruptionEndRecord;
+use klamm_wire::messages::disruption_grant_record::DisruptionGrantRecord;
 use klamm_wire::messages::feature_level_record::FeatureLevelRecord;
 use klamm_wire::messages::fence_broker_record::FenceBrokerRecord;
 use klamm_wire::messages::no_op_record::NoOpRecord;
@@ -62,7 +64,7 @@ pub struct UnknownRecord {
 
 macro_rules! records {
     ($($kind:literal $variant:ident($message:ident)),+ $(,)?) => {
-        /// One change of the cluster's state. Names and numbers are KRaft's.
+        /// One change of the cluster's state. Names and numbers are KRaft's, from 1000 up our own.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Record {
             $(
@@ -123,6 +125,8 @@ records! {
     15 ProducerIds(ProducerIdsRecord),
     17 BrokerRegistrationChange(BrokerRegistrationChangeRecord),
     20 NoOp(NoOpRecord),
+    1000 DisruptionGrant(DisruptionGrantRecord),
+    1001 DisruptionEnd(DisruptionEndRecord),
 }
 
 /// Encodes records in order. No records encode to no bytes.

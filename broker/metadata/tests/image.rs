@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use klamm_metadata::{ConfigResource, Image, Record, UnknownRecord, encode_records};
+use klamm_metadata::{ConfigResource, Image, Record, UnknownRecord, decode_records, encode_records};
 use klamm_wire::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
 use klamm_wire::messages::config_record::ConfigRecord;
+use klamm_wire::messages::disruption_end_record::DisruptionEndRecord;
+use klamm_wire::messages::disruption_grant_record::DisruptionGrantRecord;
 use klamm_wire::messages::feature_level_record::FeatureLevelRecord;
 use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 use klamm_wire::messages::partition_record::PartitionRecord;
@@ -76,6 +78,19 @@ fn config(kind: i8, resource: &'static str, value: Option<&'static str>) -> Reco
     record.into()
 }
 
+fn grant(node_id: i32, grant_id: i64) -> Record {
+    let record = DisruptionGrantRecord {
+        grant_id,
+        node_id,
+        holder: "operator".into(),
+        reason: "image changed".into(),
+        duration_ms: 60_000,
+        broker_epoch: 11,
+        ..DisruptionGrantRecord::default()
+    };
+    record.into()
+}
+
 fn full_image() -> Image {
     let mut image = Image::empty();
     let records = [
@@ -92,6 +107,9 @@ fn full_image() -> Image {
         config(32, "group", Some("4")),
         FeatureLevelRecord { name: "metadata.version".into(), feature_level: 7, ..Default::default() }.into(),
         ProducerIdsRecord { next_producer_id: 3_000, ..Default::default() }.into(),
+        grant(2, 70),
+        grant(5, 71),
+        DisruptionEndRecord { node_id: 5, grant_id: 71, ..Default::default() }.into(),
     ];
     image.apply(41, 6, &records);
     image
@@ -110,7 +128,23 @@ fn a_snapshot_holds_everything() {
         (broker.listeners[0].port, broker.rack.as_deref(), broker.fenced),
         (u16::MAX, Some("r"), true)
     );
+    let granted = restored.disruptions().next().unwrap();
+    assert_eq!((granted.id, granted.node, granted.duration_ms, granted.broker_epoch), (70, 2, 60_000, 11));
+    assert_eq!((&*granted.holder, &*granted.reason), ("operator", "image changed"));
+    assert_eq!(restored.disruptions().count(), 1);
     assert_eq!(Image::from_snapshot(Image::empty().to_snapshot()).unwrap(), Image::empty());
+}
+
+#[test]
+fn without_a_grant_a_snapshot_is_what_earlier_versions_wrote() {
+    let mut image = full_image();
+    let end = DisruptionEndRecord { node_id: 2, grant_id: 70, ..Default::default() };
+    image.apply(42, 6, &[end.into()]);
+    let snapshot = image.to_snapshot();
+    // Behind format, offset and epoch.
+    let records = decode_records(snapshot.slice(13..)).unwrap();
+    assert!(records.iter().all(|record| record.kind() < 1_000), "{records:?}");
+    assert_eq!(Image::from_snapshot(snapshot).unwrap(), image);
 }
 
 #[test]
@@ -144,6 +178,8 @@ fn records_about_what_does_not_exist_change_nothing() {
             .into(),
         UnregisterBrokerRecord { broker_id: 1, broker_epoch: 9, ..Default::default() }.into(),
         config(2, "zzz", None),
+        DisruptionEndRecord { node_id: 2, grant_id: 71, ..Default::default() }.into(),
+        DisruptionEndRecord { node_id: 3, grant_id: 70, ..Default::default() }.into(),
         Record::Unknown(UnknownRecord { kind: 99, version: 0, body: encode_records(&[]) }),
     ];
     after.apply(image.offset(), image.epoch(), &records);

@@ -10,6 +10,7 @@
 //! | `controller` | the active controller's single writer, its listener, and the brokers' way to it |
 //! | `metadata` | the image on this node: pulled, published |
 //! | `lifecycle` | registration, heartbeats, controlled shutdown |
+//! | `health` | whether this process works: started, live, ready |
 //! | `process` | start-up and shutdown in order |
 //! | `allocator` | what the C library's allocator keeps |
 //!
@@ -22,6 +23,7 @@ mod clock;
 pub mod config;
 mod controller;
 mod group;
+mod health;
 mod http;
 mod lifecycle;
 pub mod logging;

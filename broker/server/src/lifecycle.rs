@@ -16,8 +16,12 @@ use tracing::{debug, info, warn};
 use crate::controller::channel::Channel;
 use crate::node::Node;
 
-/// Time after which an unanswered call is tried at another controller.
-const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time after which a registration without an answer is sent again.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time after which a heartbeat without an answer is given up for the next one.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same when the broker wants to stop, which is decided and recorded before it is answered.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause between heartbeats while the broker is not yet running or is stopping.
 const EAGER_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -82,7 +86,7 @@ async fn live(
 async fn register(node: &Node, channel: &mut Channel) -> Option<i64> {
     let request = registration(node);
     let version = BrokerRegistrationRequest::MAX;
-    match channel.call(version, &request, |r| r.error_code, CALL_TIMEOUT).await {
+    match channel.call(version, &request, |r| r.error_code, REGISTRATION_TIMEOUT).await {
         Ok(r) if r.error_code == ErrorCode::None.code() => Some(r.broker_epoch),
         Ok(r) => {
             warn!(error = %ErrorCode::from_code(r.error_code), "registration refused; trying again");
@@ -132,7 +136,8 @@ async fn heartbeats(
             want_shut_down: stopping.is_cancelled(),
             ..BrokerHeartbeatRequest::default()
         };
-        match channel.call(BrokerHeartbeatRequest::MAX, &request, |r| r.error_code, CALL_TIMEOUT).await {
+        let timeout = if request.want_shut_down { STOP_TIMEOUT } else { HEARTBEAT_TIMEOUT };
+        match channel.call(BrokerHeartbeatRequest::MAX, &request, |r| r.error_code, timeout).await {
             Ok(r) if r.error_code == ErrorCode::None.code() => {
                 if r.should_shut_down {
                     info!("the controller lets this broker go");
@@ -157,8 +162,12 @@ async fn heartbeats(
 async fn pause(node: &Node, standing: &watch::Sender<Standing>, stopping: &CancellationToken) {
     let eager = standing.borrow().state != State::Running;
     let interval = if eager { EAGER_INTERVAL } else { node.config.heartbeat_interval };
+    let mut leader = node.leader.clone();
+    leader.mark_unchanged();
     tokio::select! {
         () = tokio::time::sleep(interval) => {}
+        // A new controller knows of nobody that lives until it hears of it.
+        Ok(()) = leader.changed() => {}
         () = stopping.cancelled(), if !stopping.is_cancelled() => {}
     }
 }

@@ -4,6 +4,9 @@
 //! one thread of its own for the quorum, heartbeats and health, so that neither a flood of requests nor a stalled disk
 //! makes a healthy node look dead.
 
+mod bound;
+mod signals;
+
 use std::net::TcpListener as StdListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +22,6 @@ use klamm_quorum::{Quorum, QuorumConfig};
 use klamm_wire::Str;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,6 +40,7 @@ use crate::controller::runtime::ControllerTask;
 use crate::controller::service::ControllerService;
 use crate::controller::transport::ControllerTransport;
 use crate::group::Groups;
+use crate::health::Health;
 use crate::lifecycle::{self, Standing, State};
 use crate::metadata::{publisher, pull::Puller};
 use crate::net::connection::{Limits, Service};
@@ -47,6 +50,8 @@ use crate::partition::Registry;
 use crate::producer_ids::ProducerIds;
 use crate::topic_creator::{OffsetsTopic, TopicCreator};
 use crate::{alter_partition, http};
+use bound::{Bound, bind_http};
+use signals::Signals;
 
 /// Longest controlled shutdown before the process stops all the same.
 const CONTROLLED_SHUTDOWN: Duration = Duration::from_secs(20);
@@ -72,57 +77,10 @@ pub fn run(config: Config) -> Result<()> {
     result
 }
 
-/// The listeners of this process, bound before anything else so that a taken port is found out first.
-struct Bound {
-    brokers: Vec<(Endpoint, StdListener)>,
-    controller: Option<(Endpoint, StdListener)>,
-    http: Option<StdListener>,
-}
-
-impl Bound {
-    fn bind(config: &Config) -> Result<Self> {
-        let bind = |endpoint: &Endpoint| -> Result<(Endpoint, StdListener)> {
-            let socket = listener::bind(endpoint)?;
-            let port = socket.local_addr()?.port();
-            Ok((Endpoint { port, ..endpoint.clone() }, socket))
-        };
-        Ok(Self {
-            brokers: config.broker_listeners.iter().map(bind).collect::<Result<_>>()?,
-            controller: config.controller_listener.as_ref().map(bind).transpose()?,
-            http: config.http.as_deref().map(bind_http).transpose()?,
-        })
-    }
-
-    /// What clients are told: the advertised address of each listener, with the bound port where it was 0.
-    fn advertised(&self, config: &Config) -> Vec<Endpoint> {
-        let host = |given: &str| match given {
-            "" | "0.0.0.0" | "::" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            name => name.to_owned(),
-        };
-        let entry = |(bound, _): &(Endpoint, StdListener)| match config
-            .advertised
-            .iter()
-            .find(|a| a.name == bound.name)
-        {
-            Some(given) if given.port != 0 => given.clone(),
-            Some(given) => Endpoint { port: bound.port, ..given.clone() },
-            None => Endpoint { host: host(&bound.host), ..bound.clone() },
-        };
-        self.brokers.iter().map(entry).collect()
-    }
-}
-
-fn bind_http(address: &str) -> Result<StdListener> {
-    let socket = StdListener::bind(address).with_context(|| {
-        format!("cannot listen on klamm.http.listener {address}; choose another address, or none")
-    })?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
 /// A started process.
 struct Process {
     node: Arc<Node>,
+    health: Arc<Health>,
     quorum: Option<Quorum>,
     stopping: CancellationToken,
     give_up: CancellationToken,
@@ -133,14 +91,24 @@ struct Process {
 
 impl Process {
     async fn start(config: Config, data: &Runtime, control: &Runtime) -> Result<Self> {
-        let signals = Signals::new()?;
-        let bound = Bound::bind(&config)?;
+        let mut signals = Signals::new()?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let health = Health::new(data.handle().clone());
+        let http = config.http.as_deref().map(bind_http).transpose()?;
+        let http_address = http.as_ref().map(|socket| socket.local_addr()).transpose()?;
+        if let Some(socket) = http {
+            let socket = tokio::net::TcpListener::from_std(socket)?;
+            tasks.spawn_on(http::serve(socket, Arc::clone(&health), stop.clone()), control.handle());
+        }
+        let bound = tokio::select! {
+            bound = Bound::bind(&config, &health) => bound?,
+            () = signals.next() => bail!("told to stop before the listeners were bound"),
+        };
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let dir = open_log_dir(&config, &disk)?;
+        health.accepted();
         let cluster_id = Str::copy_from(dir.cluster_id());
         info!(node = config.node_id, cluster = %cluster_id, directory = %config.log_dir.display(), "starting");
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
 
         let (image_sender, image_receiver) = watch::channel(Arc::new(Image::empty()));
         let (leader_sender, leader) = watch::channel(None);
@@ -168,6 +136,7 @@ impl Process {
                     max_connections: &max_connections,
                     stop: &stop,
                     tasks: &tasks,
+                    health: &health,
                 };
                 let quorum = start_controller(&config, &dir, &disk, socket, leader_sender, &serving).await?;
                 images = quorum.image();
@@ -177,7 +146,8 @@ impl Process {
                 let voters = config.voters.clone();
                 let puller =
                     Puller::new(cluster_id.clone(), config.node_id, voters, image_sender, leader_sender);
-                tasks.spawn_on(puller.run(stop.clone()), control.handle());
+                let pull = health.vital("metadata pull", &stop).run(puller.run(stop.clone()));
+                tasks.spawn_on(pull, control.handle());
                 None
             }
         };
@@ -218,18 +188,14 @@ impl Process {
             config,
         }));
 
-        if let Some(socket) = bound.http {
-            let socket = tokio::net::TcpListener::from_std(socket)?;
-            write_status(&node, &bound.brokers, Some(socket.local_addr()?.to_string()))?;
-            tasks.spawn_on(http::serve(socket, Arc::clone(&node), stop.clone()), control.handle());
-        } else {
-            write_status(&node, &bound.brokers, None)?;
-        }
-        tasks.spawn_on(publisher::run(Arc::clone(&node), images, stop.clone()), data.handle());
+        health.opened(Arc::clone(&node));
+        write_status(&node, &bound.brokers, http_address.map(|address| address.to_string()))?;
+        let publisher = publisher::run(Arc::clone(&node), images, stop.clone());
+        tasks.spawn_on(health.vital("metadata publisher", &stop).run(publisher), data.handle());
 
         let (stopping, give_up) = (CancellationToken::new(), CancellationToken::new());
         let mut process =
-            Self { node: Arc::clone(&node), quorum, stopping, give_up, stop, tasks, lifecycle: None };
+            Self { node: Arc::clone(&node), health, quorum, stopping, give_up, stop, tasks, lifecycle: None };
         if node.config.is_broker {
             process.start_broker(
                 bound.brokers,
@@ -267,7 +233,8 @@ impl Process {
             alter_inbox,
             self.stop.clone(),
         );
-        self.tasks.spawn_on(alter, control.handle());
+        self.tasks
+            .spawn_on(self.health.vital("sender of ISR changes", &self.stop).run(alter), control.handle());
         let service: Arc<dyn Service> = Arc::new(BrokerService::new(Arc::clone(node)));
         for (endpoint, socket) in listeners {
             let _context = data.enter();
@@ -291,7 +258,7 @@ impl Process {
             self.stopping.clone(),
             self.give_up.clone(),
         );
-        self.lifecycle = Some(control.spawn(life));
+        self.lifecycle = Some(control.spawn(self.health.vital("heartbeat", &self.stopping).run(life)));
         Ok(())
     }
 
@@ -342,6 +309,7 @@ struct Serving<'a> {
     max_connections: &'a Arc<Semaphore>,
     stop: &'a CancellationToken,
     tasks: &'a TaskTracker,
+    health: &'a Arc<Health>,
 }
 
 async fn start_controller(
@@ -372,7 +340,8 @@ async fn start_controller(
     let (activated_sender, activated) = mpsc::unbounded_channel();
     let settings = Settings::new(cluster_id.to_string(), controller_properties(config));
     let (tasks, stop) = (serving.tasks, serving.stop);
-    tasks.spawn(ControllerTask::new(quorum.clone(), inbox, settings, activated_sender).run(stop.clone()));
+    let decides = ControllerTask::new(quorum.clone(), inbox, settings, activated_sender).run(stop.clone());
+    tasks.spawn(serving.health.vital("controller", stop).run(decides));
     tasks.spawn(Arc::clone(&liveness).on_activation(activated, stop.clone()));
     tasks.spawn(follow_leader(quorum.clone(), leader, stop.clone()));
     tasks.spawn(leader_watch::run(quorum.clone(), config.node_id, config.voters.clone(), stop.clone()));
@@ -511,32 +480,4 @@ fn replace_file(dir: &Path, name: &str, text: &str) -> Result<()> {
     let temporary = dir.join(format!("{name}.tmp"));
     std::fs::write(&temporary, text)?;
     Ok(std::fs::rename(temporary, dir.join(name))?)
-}
-
-/// SIGTERM and Ctrl-C.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    /// Cancels `stopping` at the first signal; a second one ends the process at once.
-    async fn wait(mut self, stopping: CancellationToken) {
-        self.next().await;
-        stopping.cancel();
-        self.next().await;
-        warn!("told to stop twice: leaving at once, the logs are recovered at the next start");
-        std::process::exit(1);
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -146,6 +146,10 @@ const APIS: &[Api] = &[
     row(1003, "RaftSnapshot", 0, 0, Controller).flexible_from(0).not_advertised(),
     row(1004, "RaftTransferLeader", 0, 0, Controller).flexible_from(0).not_advertised(),
     row(1010, "MetadataFetch", 0, 0, Controller).flexible_from(0).not_advertised(),
+    // Private keys of those who run a cluster.
+    row(1020, "BeginDisruption", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),
+    row(1021, "EndDisruption", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),
+    row(1022, "DescribeDisruptions", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),
 ];
 
 /// APIs whose newest version in the message tables is not accepted: key, highest accepted version, why.
@@ -182,9 +186,17 @@ mod tests {
     }
 
     #[test]
-    fn private_keys_are_served_to_controllers_only_and_never_advertised() {
+    fn private_keys_are_never_advertised_and_brokers_hand_them_on() {
         for api in APIS.iter().filter(|api| api.key >= 1000) {
-            assert_eq!((api.listeners, api.advertised), (Controller, false), "{}", api.name);
+            assert!(!api.advertised, "{}", api.name);
+            assert_eq!(api.listeners.contains(Listener::Broker), api.forwarded, "{}", api.name);
+        }
+    }
+
+    #[test]
+    fn what_nodes_say_among_themselves_is_for_controllers_only() {
+        for api in APIS.iter().filter(|api| (1000..1020).contains(&api.key)) {
+            assert_eq!(api.listeners, Controller, "{}", api.name);
         }
     }
 

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::conditions::Condition;
 use crate::config::ConfigValue;
+use crate::listener::Listener;
+use crate::quantity::ResourceRequirements;
+pub use crate::status::KafkaClusterStatus;
+use crate::storage::Storage;
+use crate::template::{Rack, Template};
 
 /// What is wanted of a cluster.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -23,6 +26,11 @@ use crate::config::ConfigValue;
     category = "klamm",
     namespaced,
     status = "KafkaClusterStatus",
+    scale(
+        spec_replicas_path = ".spec.kafka.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.labelSelector"
+    ),
     derive = "PartialEq",
     doc = "A Kafka cluster: brokers, the controller quorum that governs them, and the listeners that clients connect to.",
     printcolumn(
@@ -56,6 +64,13 @@ use crate::config::ConfigValue;
         description = "What clients put into bootstrap.servers",
         priority = 1
     ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        description = "What is missing",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -65,7 +80,7 @@ pub struct KafkaClusterSpec {
 }
 
 /// The nodes of a cluster and how they are configured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.controllers) || self.controllers % 2 == 1")
@@ -83,6 +98,21 @@ pub struct KafkaClusterSpec {
     validation = Rule::new("(has(self.controllers) ? self.controllers : (self.replicas < 3 ? self.replicas : 3)) == (has(oldSelf.controllers) ? oldSelf.controllers : (oldSelf.replicas < 3 ? oldSelf.replicas : 3))")
         .message("the controller quorum keeps the size that it was founded with: set spec.kafka.controllers to the number of controllers that the cluster has")
         .field_path(".controllers"),
+    validation = Rule::new("!has(self.listeners) || self.listeners.all(l, self.listeners.exists_one(o, o.port == l.port))")
+        .message("two listeners cannot share a port: give each a port of its own")
+        .field_path(".listeners"),
+    validation = Rule::new("!has(self.listeners) || self.listeners[0].type == 'internal'")
+        .message("brokers speak to each other on the first listener: put one of type internal first")
+        .field_path(".listeners"),
+    validation = Rule::new("(has(self.storage) ? self.storage.type : 'persistent-claim') == (has(oldSelf.storage) ? oldSelf.storage.type : 'persistent-claim')")
+        .message("the type of storage cannot be changed, as the data would be left behind: set spec.kafka.storage.type back")
+        .field_path(".storage"),
+    validation = Rule::new("(has(self.storage) && has(self.storage.class) ? self.storage.class : '') == (has(oldSelf.storage) && has(oldSelf.storage.class) ? oldSelf.storage.class : '')")
+        .message("the storage class cannot be changed, as claims keep theirs: set spec.kafka.storage.class back")
+        .field_path(".storage"),
+    validation = Rule::new("!isQuantity(has(self.storage) && has(self.storage.size) ? self.storage.size : '10Gi') || !isQuantity(has(oldSelf.storage) && has(oldSelf.storage.size) ? oldSelf.storage.size : '10Gi') || !quantity(has(self.storage) && has(self.storage.size) ? self.storage.size : '10Gi').isLessThan(quantity(has(oldSelf.storage) && has(oldSelf.storage.size) ? oldSelf.storage.size : '10Gi'))")
+        .message("volumes grow and never shrink: set spec.kafka.storage.size back, or to more")
+        .field_path(".storage"),
 )]
 pub struct KafkaSpec {
     /// How many nodes the cluster has. Node ids count from 0. Raising it adds brokers, which take part in topics
@@ -94,6 +124,16 @@ pub struct KafkaSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 9))]
     pub controllers: Option<i32>,
+    /// The image of the brokers, where it is not the one that came with the operator. A change restarts the brokers
+    /// one at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("!self.contains(' ')")
+        .message("the name of an image has no spaces: write for example registry.example.com/klamm/broker:1.0"))]
+    pub image: Option<String>,
+    /// How much CPU and memory a node is given. A change restarts the brokers one at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
     /// Where clients connect. Brokers speak to each other on the first one. Default: one internal listener
     /// named `plaintext` on port 9092.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,117 +147,13 @@ pub struct KafkaSpec {
     /// `auto.create.topics.enable: false`. A change restarts the brokers one at a time. Names that follow from this
     /// resource, such as `node.id`, `listeners` and `log.dirs`, are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 500))]
     pub config: BTreeMap<String, ConfigValue>,
-}
-
-/// A place where clients connect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("self.name != 'controller'")
-        .message("the listener name controller is taken by the controller quorum: choose another name")
-        .field_path(".name"),
-    validation = Rule::new("!has(self.tls) || !self.tls")
-        .message("listeners with TLS are not served yet: set tls to false")
-        .field_path(".tls"),
-)]
-pub struct Listener {
-    /// The name of the listener: up to 11 lower-case letters and digits. Brokers know it in upper case.
-    #[schemars(regex(pattern = r"^[a-z0-9]{1,11}$"))]
-    pub name: String,
-    /// The port that clients connect to, 9092 or above. Where every node has the same address, as on one
-    /// computer, nodes get ports of their own instead, and `status.listeners` names them.
-    #[schemars(range(min = 9092, max = 65535))]
-    pub port: i32,
-    /// From where the listener can be reached.
-    #[serde(rename = "type")]
-    pub type_: ListenerType,
-    /// Whether connections are encrypted. Only `false` is served yet. Default: false.
+    /// Which racks there are, so that the copies of a partition are spread over them. Default: the zones of the
+    /// Kubernetes nodes (`topology.kubernetes.io/zone`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<bool>,
-}
-
-/// From where a listener can be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ListenerType {
-    /// From within the network that the brokers run in.
-    Internal,
-}
-
-/// Where a node keeps its data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("self.type == oldSelf.type")
-        .message("the type of storage cannot be changed, as the data would be left behind: set spec.kafka.storage.type back")
-        .field_path(".type"),
-)]
-pub struct Storage {
-    /// Whether data outlives the node's process.
-    #[serde(rename = "type")]
-    pub type_: StorageType,
-    /// How much space a node asks for, as a Kubernetes quantity such as `100Gi`. Plain directories have no limit
-    /// of their own and ignore it. Default: 10Gi.
+    pub rack: Option<Rack>,
+    /// What is added to the objects that Kubernetes runs nodes with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
-    pub size: Option<String>,
-}
-
-/// Whether data outlives the node's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StorageType {
-    /// Data is kept until it is deleted on purpose.
-    PersistentClaim,
-}
-
-/// What is known of a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct KafkaClusterStatus {
-    /// The `metadata.generation` that this status was judged by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// The id that the cluster gave itself, as `kafka-cluster cluster-id` prints it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster_id: Option<String>,
-    /// Ready, Reconciling and Stalled.
-    #[serde(default)]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
-    pub conditions: Vec<Condition>,
-    /// Where clients connect.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub listeners: Vec<ListenerStatus>,
-    /// How many nodes exist.
-    #[serde(default)]
-    pub replicas: i32,
-    /// How many nodes are ready.
-    #[serde(default)]
-    pub ready_replicas: i32,
-    /// Every node that exists.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub nodes: Vec<NodeStatus>,
-}
-
-/// Where clients connect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ListenerStatus {
-    /// The name of the listener in the specification.
-    pub name: String,
-    /// What clients put into `bootstrap.servers`.
-    pub bootstrap_servers: String,
-}
-
-/// One node of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeStatus {
-    /// The node id.
-    pub id: i32,
-    /// `broker`, `controller` or both.
-    pub roles: Vec<String>,
-    /// Stopped, Starting, Ready or Unready.
-    pub state: String,
+    pub template: Option<Template>,
 }

@@ -52,39 +52,92 @@ impl From<bool> for ConditionStatus {
     }
 }
 
-/// Why a condition has its status. The list is closed: a reason that is not here is never reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum Reason {
+/// Declares the reasons once, so that the list and the words cannot differ.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Why a condition has its status. The list is closed: a reason that is not here is never reported.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The word that stands in `reason`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     /// Every node is ready and every topic is as asked for.
     AllHealthy,
+    /// The operator has not looked at the resource yet.
+    Pending,
     /// Nodes are being created or started for the first time.
     Creating,
     /// Nodes are being added.
     ScalingUp,
-    /// Nodes are being restarted one after another to take up a changed configuration.
+    /// Nodes are being restarted one after another to take up a change.
     Rolling,
     /// Some nodes are not ready.
     NodesUnavailable,
+    /// No broker is ready, so that clients are not served.
+    BrokersUnavailable,
+    /// Too few controllers are ready to decide anything.
+    QuorumLost,
     /// Topics are being created or changed.
     ApplyingTopics,
+    /// The topic is being deleted, as its resource was.
+    DeletingTopic,
     /// Nothing is left to do.
     UpToDate,
     /// Nothing stands in the way.
     Progressing,
     /// The resource was stopped on purpose.
     Stopped,
+    /// The resource is being deleted.
+    Deleting,
     /// The resource contradicts itself or another one.
     InvalidSpec,
     /// Fewer nodes are asked for than exist, and nodes cannot be drained.
     ScaleDownRefused,
     /// Another number of controllers is asked for than the quorum was founded with.
     ControllersChangeRefused,
+    /// Another type or class of storage is asked for than the data lies on, or less space.
+    StorageChangeRefused,
+    /// More space is asked for than the volumes have, and their storage class does not let them grow.
+    VolumeNotExpandable,
     /// A restart is due, and taking the node down now would hurt.
     RollBlocked,
+    /// A node was restarted, and the next waits until it is back in every ISR.
+    RestartWaiting,
     /// A node cannot be started here.
     NodeCannotStart,
+    /// A node ends again and again.
+    NodeCrashing,
+    /// The image of a node cannot be pulled.
+    ImageUnavailable,
+    /// There is no Kubernetes node on which a pod may run.
+    PodsUnschedulable,
+    /// The volume of a node is not there.
+    VolumeUnavailable,
+    /// A listener has no address from outside yet.
+    ListenerPending,
+    /// A Secret that the resource names is not there.
+    SecretMissing,
+    /// Kubernetes refused an object; the message holds its reason.
+    ApplyRefused,
     /// The topic exists and is as asked for.
     Applied,
+    /// There is no KafkaCluster of the name that the topic gives.
+    ClusterMissing,
     /// The cluster cannot take the topic yet.
     ClusterNotReady,
     /// Fewer partitions are asked for than the topic has.
@@ -93,42 +146,12 @@ pub enum Reason {
     ReplicasChangeRefused,
     /// More replicas are asked for than there are brokers.
     ReplicasNotSatisfiable,
-    /// The cluster refused a configuration of the topic.
+    /// A configuration is not known, or has a value that cannot be.
     InvalidConfig,
     /// Two resources name the same topic.
     ResourceConflict,
     /// The cluster answered with an error; the message holds it.
     KafkaError,
-}
-
-impl Reason {
-    /// The word that stands in `reason`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AllHealthy => "AllHealthy",
-            Self::Creating => "Creating",
-            Self::ScalingUp => "ScalingUp",
-            Self::Rolling => "Rolling",
-            Self::NodesUnavailable => "NodesUnavailable",
-            Self::ApplyingTopics => "ApplyingTopics",
-            Self::UpToDate => "UpToDate",
-            Self::Progressing => "Progressing",
-            Self::Stopped => "Stopped",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::ScaleDownRefused => "ScaleDownRefused",
-            Self::ControllersChangeRefused => "ControllersChangeRefused",
-            Self::RollBlocked => "RollBlocked",
-            Self::NodeCannotStart => "NodeCannotStart",
-            Self::Applied => "Applied",
-            Self::ClusterNotReady => "ClusterNotReady",
-            Self::PartitionDecreaseRefused => "PartitionDecreaseRefused",
-            Self::ReplicasChangeRefused => "ReplicasChangeRefused",
-            Self::ReplicasNotSatisfiable => "ReplicasNotSatisfiable",
-            Self::InvalidConfig => "InvalidConfig",
-            Self::ResourceConflict => "ResourceConflict",
-            Self::KafkaError => "KafkaError",
-        }
-    }
 }
 
 /// A condition that has not been compared with the past yet.
@@ -194,7 +217,8 @@ mod tests {
 
     #[test]
     fn the_word_of_a_reason_is_what_is_serialised() {
-        let value = serde_json::to_value(Reason::ScaleDownRefused).unwrap();
-        assert_eq!(value, Reason::ScaleDownRefused.as_str());
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
     }
 }

@@ -18,6 +18,15 @@ pub enum ConfigValue {
     Float(f64),
     /// Text.
     Text(String),
+    /// Anything else. No schema keeps it out, so it is taken in and judged later, lest one bad object hide all others.
+    Other(serde_json::Value),
+}
+
+impl ConfigValue {
+    /// Whether it is something that Kafka can take.
+    pub fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
 }
 
 impl fmt::Display for ConfigValue {
@@ -27,6 +36,7 @@ impl fmt::Display for ConfigValue {
             Self::Int(v) => v.fmt(f),
             Self::Float(v) => v.fmt(f),
             Self::Text(v) => f.write_str(v),
+            Self::Other(v) => v.fmt(f),
         }
     }
 }
@@ -47,6 +57,6 @@ impl JsonSchema for ConfigValue {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "nullable": true, "x-kubernetes-preserve-unknown-fields": true })
+        json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
     }
 }

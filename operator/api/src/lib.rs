@@ -1,6 +1,7 @@
 //! The custom resources of Klamm: types, schemas, CEL rules, conditions, and the strict reading of manifests.
 //!
-//! - [`cluster`]: `KafkaCluster`, a cluster of brokers and controllers.
+//! - [`cluster`]: `KafkaCluster`, a cluster of brokers and controllers; its parts are [`listener`]s (with the [`peer`]s
+//!   that may connect), [`storage`], amounts ([`quantity`]), the [`template`] of what runs it, and [`status`].
 //! - [`topic`]: `KafkaTopic`, one topic of a cluster.
 //! - [`config`]: configuration values as people write them in YAML.
 //! - [`conditions`]: standard conditions with a closed list of types and reasons.
@@ -14,8 +15,14 @@ pub mod cluster;
 pub mod conditions;
 pub mod config;
 pub mod crds;
+pub mod listener;
 pub mod nearest;
+pub mod peer;
+pub mod quantity;
+pub mod status;
+pub mod storage;
 pub mod strict;
+pub mod template;
 pub mod topic;
 
 pub use cluster::{KafkaCluster, KafkaClusterSpec, KafkaClusterStatus};

@@ -97,6 +97,9 @@ impl Walk<'_> {
         if schema.x_kubernetes_preserve_unknown_fields == Some(true) && schema.type_.is_none() {
             return self.scalar(value);
         }
+        if schema.x_kubernetes_int_or_string == Some(true) {
+            return self.int_or_text(value);
+        }
         if value.is_null() {
             return match schema.nullable {
                 Some(true) => {}
@@ -123,10 +126,20 @@ impl Walk<'_> {
         }
     }
 
+    /// An amount: text or a whole number.
+    fn int_or_text(&mut self, value: &Value) {
+        if !(value.is_string() || value.is_i64() || value.is_u64()) {
+            self.report(format!("{} where text or a whole number is expected", kind_of(value)));
+        }
+    }
+
     fn object(&mut self, value: &Value, schema: &JSONSchemaProps) {
         let Some(fields) = value.as_object() else {
             return self.report(format!("{} where a map is expected", kind_of(value)));
         };
+        if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+            return;
+        }
         let known: Vec<&str> = schema.properties.iter().flatten().map(|(name, _)| name.as_str()).collect();
         for (name, value) in fields {
             match (schema.properties.as_ref().and_then(|p| p.get(name)), &schema.additional_properties) {
@@ -248,17 +261,16 @@ fn article(expected: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use kube::CustomResourceExt;
     use serde_json::json;
 
     use super::*;
-    use crate::{KafkaCluster, KafkaTopic};
+    use crate::crds;
 
     fn topic(spec: Value) -> Vec<String> {
         let document = json!({
             "apiVersion": crate::API_VERSION, "kind": "KafkaTopic", "metadata": {"name": "orders"}, "spec": spec,
         });
-        check(&document, &KafkaTopic::crd()).iter().map(ToString::to_string).collect()
+        check(&document, &crds::of("KafkaTopic").unwrap()).iter().map(ToString::to_string).collect()
     }
 
     fn cluster(kafka: Value) -> Vec<String> {
@@ -266,7 +278,7 @@ mod tests {
             "apiVersion": crate::API_VERSION, "kind": "KafkaCluster", "metadata": {"name": "c"},
             "spec": {"kafka": kafka},
         });
-        check(&document, &KafkaCluster::crd()).iter().map(ToString::to_string).collect()
+        check(&document, &crds::of("KafkaCluster").unwrap()).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -294,7 +306,7 @@ mod tests {
     fn a_typo_of_metadata_is_named_too() {
         let document =
             json!({"apiVersion": "x", "kind": "KafkaTopic", "metadata": {"nmae": "a"}, "spec": {}});
-        let found = check(&document, &KafkaTopic::crd());
+        let found = check(&document, &crds::of("KafkaTopic").unwrap());
         assert_eq!(found[0].to_string(), "metadata.nmae: there is no such field; did you mean name?");
         assert_eq!(found[1].path, ["metadata", "name"]);
     }

@@ -17,7 +17,7 @@ use crate::config::ConfigValue;
 pub const MAX_TOPIC_NAME: usize = 249;
 
 /// What is wanted of a topic.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "klamm.dev",
     version = "v1alpha1",
@@ -28,7 +28,7 @@ pub const MAX_TOPIC_NAME: usize = 249;
     namespaced,
     status = "KafkaTopicStatus",
     derive = "PartialEq",
-    doc = "A topic of a KafkaCluster. Deleting the resource leaves the topic and its data in place.",
+    doc = "A topic of a KafkaCluster. Deleting the resource leaves the topic and its data in place, unless spec.deletionPolicy is Delete.",
     printcolumn(
         name = "Topic",
         type_ = "string",
@@ -58,6 +58,13 @@ pub const MAX_TOPIC_NAME: usize = 249;
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
         description = "Why it is, or is not"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        description = "What is missing",
+        priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -97,11 +104,26 @@ pub struct KafkaTopicSpec {
     /// Topic configuration under Kafka's own names, for example `retention.ms: 604800000`. A name that is taken out
     /// goes back to its default; a name set to `null` is left as it is on the topic.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 500))]
     pub config: BTreeMap<String, Option<ConfigValue>>,
+    /// What becomes of the topic and its records when the resource is deleted: `Retain` leaves them, `Delete` deletes
+    /// them. Default: Retain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+}
+
+/// What becomes of a topic and its records when its resource is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// They stay.
+    #[default]
+    Retain,
+    /// They are deleted.
+    Delete,
 }
 
 /// The cluster of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterRef {
     /// The name of a KafkaCluster in the same namespace.
@@ -138,6 +160,11 @@ impl KafkaTopic {
     /// The name that clients use: `spec.topicName`, else the resource's own name.
     pub fn topic_name(&self) -> &str {
         self.spec.topic_name.as_deref().or(self.metadata.name.as_deref()).unwrap_or_default()
+    }
+
+    /// What becomes of the topic when the resource is deleted.
+    pub fn deletion_policy(&self) -> DeletionPolicy {
+        self.spec.deletion_policy.unwrap_or_default()
     }
 
     /// The cluster that the topic belongs to, by reference or by label.

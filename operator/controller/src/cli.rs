@@ -20,6 +20,10 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run in Kubernetes: keep every KafkaCluster and KafkaTopic of some namespaces as their resources say.
+    ///
+    /// Installed by the Helm chart. Outside of a cluster it takes the current context of KUBECONFIG.
+    Run(Run),
     /// Run a cluster as processes of this computer, and keep it as the manifest says.
     ///
     /// Starts one broker process for each node of the KafkaCluster, on the loopback address, creates the KafkaTopics,
@@ -32,6 +36,35 @@ pub enum Command {
     Down(Down),
     /// Print the CustomResourceDefinitions as YAML, for kubectl apply --server-side -f -
     Crd,
+}
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// A namespace to watch, "*" for all; may be given more than once [default: the operator's own]
+    #[arg(long = "namespace", value_name = "NAMESPACE", env = "KLAMM_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// The image of brokers whose KafkaCluster names none
+    #[arg(long, value_name = "IMAGE", env = "KLAMM_BROKER_IMAGE", default_value = "klamm/broker:dev")]
+    pub broker_image: String,
+    /// Where health and metrics are served
+    #[arg(long, value_name = "HOST:PORT", env = "KLAMM_HTTP_LISTENER", default_value = "0.0.0.0:8080")]
+    pub http: std::net::SocketAddr,
+    /// How messages are written
+    #[arg(long, value_enum, env = "KLAMM_LOG_FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// The namespace of the Lease that only one operator holds [default: the operator's own]
+    #[arg(long, value_name = "NAMESPACE", env = "KLAMM_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+}
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Arguments of `up`.

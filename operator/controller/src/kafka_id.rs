@@ -15,6 +15,16 @@ pub fn text(id: Uuid) -> String {
     (0..21).map(digit).chain([last]).collect()
 }
 
+/// A random cluster id that does not start with a dash, which command lines would take for an option.
+pub fn new_cluster_id() -> String {
+    loop {
+        let id = text(Uuid::new_v4());
+        if !id.starts_with('-') {
+            return id;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

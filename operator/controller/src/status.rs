@@ -77,6 +77,12 @@ fn write_text(out: &mut String, status: &Status) -> std::fmt::Result {
         let (partitions, replicas) = (number(topic.partitions), number(topic.replicas));
         writeln!(out, "{:<32}{partitions:<12}{replicas:<10}{state}", topic.topic_name)?;
     }
+    let roll = status.operations.as_ref().and_then(|operations| operations.roll.as_ref());
+    for broker in roll.iter().flat_map(|roll| &roll.brokers) {
+        let blockers = broker.blockers.join(", ");
+        let (state, reasons) = (broker.state, broker.reasons.join(", "));
+        writeln!(out, "\nRestart of node {} ({reasons}): {state:?} {blockers}", broker.id)?;
+    }
     let notable = |c: &&Condition| c.type_ != ConditionType::Ready && c.status == ConditionStatus::True;
     for condition in status.conditions.iter().filter(notable) {
         writeln!(out, "\n{:?}: {}", condition.type_, reason(condition))?;

@@ -40,12 +40,24 @@ pub enum Action {
         /// The node.
         node: i32,
     },
+    /// Ask the controller whether a node may go for a while.
+    RequestDisruption {
+        /// The node.
+        node: i32,
+        /// What it does not run with yet.
+        reasons: BTreeSet<String>,
+    },
     /// Stop a node and start it with what is stored. The only step that takes something away from clients.
     RestartNode {
         /// The node.
         node: i32,
         /// The properties that it does not run with yet.
         changed: BTreeSet<String>,
+    },
+    /// Tell the controller that a node is back.
+    EndDisruption {
+        /// The node.
+        node: i32,
     },
     /// Create a topic.
     CreateTopic {
@@ -76,6 +88,13 @@ pub enum Action {
         /// What goes back to its default.
         reset: BTreeSet<String>,
     },
+    /// Delete a topic and its records, as its resource asks for it.
+    DeleteTopic {
+        /// The name that clients use.
+        topic: String,
+        /// The id of the very topic that is meant.
+        id: String,
+    },
 }
 
 impl Action {
@@ -87,10 +106,13 @@ impl Action {
             Self::CreateNode { .. } => "CreateNode",
             Self::UpdateNodeConfig { .. } => "UpdateNodeConfig",
             Self::StartNode { .. } => "StartNode",
+            Self::RequestDisruption { .. } => "RequestDisruption",
             Self::RestartNode { .. } => "RestartNode",
+            Self::EndDisruption { .. } => "EndDisruption",
             Self::CreateTopic { .. } => "CreateTopic",
             Self::GrowTopic { .. } => "GrowTopic",
             Self::AlterTopicConfig { .. } => "AlterTopicConfig",
+            Self::DeleteTopic { .. } => "DeleteTopic",
         }
     }
 
@@ -106,6 +128,8 @@ impl Action {
             | Self::CreateNode { node, .. }
             | Self::UpdateNodeConfig { node, .. }
             | Self::StartNode { node }
+            | Self::RequestDisruption { node, .. }
+            | Self::EndDisruption { node }
             | Self::RestartNode { node, .. } => Some(*node),
             _ => None,
         }
@@ -116,7 +140,8 @@ impl Action {
         match self {
             Self::CreateTopic { topic, .. }
             | Self::GrowTopic { topic, .. }
-            | Self::AlterTopicConfig { topic, .. } => Some(topic),
+            | Self::AlterTopicConfig { topic, .. }
+            | Self::DeleteTopic { topic, .. } => Some(topic),
             _ => None,
         }
     }
@@ -129,9 +154,10 @@ impl fmt::Display for Action {
         match self {
             Self::FoundQuorum { voters } => write!(f, "{name}: controllers {}", list(voters)),
             Self::ReserveAddresses { node } | Self::StartNode { node } => write!(f, "{name}: node {node}"),
+            Self::EndDisruption { node } => write!(f, "{name}: node {node}"),
             Self::UpdateNodeConfig { node, .. } => write!(f, "{name}: node {node}"),
             Self::CreateNode { node, roles, .. } => write!(f, "{name}: node {node} ({roles})"),
-            Self::RestartNode { node, changed } => {
+            Self::RequestDisruption { node, reasons: changed } | Self::RestartNode { node, changed } => {
                 write!(f, "{name}: node {node}, to take up {}", list(changed))
             }
             Self::CreateTopic { topic, partitions, replicas, .. } => {
@@ -142,6 +168,7 @@ impl fmt::Display for Action {
                     count(*replicas, "replica")
                 )
             }
+            Self::DeleteTopic { topic, id } => write!(f, "{name}: {topic} (id {id})"),
             Self::GrowTopic { topic, from, to } => {
                 write!(f, "{name}: {topic} from {from} to {to} partitions")
             }

@@ -1,7 +1,9 @@
 //! What an edit of accepted resources may not do. The rules are those that CEL judges with `oldSelf`.
 
-use crate::desired::{DesiredCluster, DesiredTopic, Validated};
-use crate::resources::Problem;
+use klamm_operator_api::conditions::Reason;
+
+use crate::desired::{DesiredCluster, DesiredStorage, DesiredTopic, Validated};
+use crate::resources::{Problem, Subject};
 
 /// Every problem of going from `old` to `new`; empty if the edit may be taken up.
 pub fn problems(old: &Validated, new: &Validated) -> Vec<Problem> {
@@ -37,6 +39,31 @@ fn cluster(old: &DesiredCluster, new: &DesiredCluster) -> Vec<Problem> {
              set controllers to {is}"
         );
         found.push(Problem::new(&subject, &["spec", "kafka", "controllers"], message));
+    }
+    found.extend(storage_problems(&subject, &old.storage, &new.storage));
+    found
+}
+
+/// What storage that holds data may not become.
+pub fn storage_problems(subject: &Subject, old: &DesiredStorage, new: &DesiredStorage) -> Vec<Problem> {
+    let problem = |field: &str, message: String| {
+        let problem = Problem::new(subject, &["spec", "kafka", "storage", field], message);
+        problem.because(Reason::StorageChangeRefused)
+    };
+    let mut found = Vec::new();
+    if old.kind != new.kind {
+        let message = "the type of storage cannot be changed, as the data would be left behind: set it back";
+        found.push(problem("type", message.into()));
+    }
+    if old.class != new.class {
+        let is = old.class.as_ref().map_or_else(|| "take it out".to_owned(), |class| format!("set it back to {class}"));
+        found.push(problem("class", format!("the storage class cannot be changed, as claims keep theirs: {is}")));
+    }
+    if new.bytes < old.bytes {
+        let (is, wanted) = (old.bytes, new.bytes);
+        let message =
+            format!("{wanted} bytes where there are {is}: volumes grow and never shrink; set it back, or to more");
+        found.push(problem("size", message));
     }
     found
 }

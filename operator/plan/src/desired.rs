@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use klamm_operator_api::storage::StorageType;
+
 use crate::resources::Subject;
 
 /// A cluster and its topics that passed validation.
@@ -12,6 +14,8 @@ pub struct Validated {
     pub cluster: DesiredCluster,
     /// Its topics by the name that clients use.
     pub topics: BTreeMap<String, DesiredTopic>,
+    /// Resources of topics that are being deleted, by the name of the resource.
+    pub leaving: BTreeMap<String, LeavingTopic>,
 }
 
 /// A cluster as it should be.
@@ -23,8 +27,21 @@ pub struct DesiredCluster {
     pub nodes: BTreeMap<i32, Roles>,
     /// Where clients connect; brokers speak to each other on the first. Never empty.
     pub listeners: Vec<DesiredListener>,
+    /// Where nodes keep their data.
+    pub storage: DesiredStorage,
     /// Broker configuration that was asked for.
     pub config: BTreeMap<String, String>,
+}
+
+/// Where nodes keep their data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredStorage {
+    /// Whether data outlives the node.
+    pub kind: StorageType,
+    /// How much space a node asks for.
+    pub bytes: u64,
+    /// The class of storage; none is the default one.
+    pub class: Option<String>,
 }
 
 impl DesiredCluster {
@@ -91,6 +108,17 @@ pub struct DesiredTopic {
     pub replicas: Option<i32>,
     /// Configuration; a key without a value is left as it is on the topic.
     pub config: BTreeMap<String, Option<String>>,
+    /// Other resources that name the same topic. They are younger, and are not applied.
+    pub rivals: Vec<String>,
+}
+
+/// The resource of a topic that is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeavingTopic {
+    /// The name that clients use.
+    pub name: String,
+    /// The id of the topic that is to be deleted with it; none leaves the topic.
+    pub delete: Option<String>,
 }
 
 impl DesiredTopic {

@@ -1,4 +1,4 @@
-//! Plans nodes: found the quorum, create, start, configure, and restart one at a time.
+//! Plans nodes: found the quorum, create, start and configure them. Restarts are the business of [`roll`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,9 @@ use klamm_operator_api::conditions::Reason;
 
 use crate::action::Action;
 use crate::desired::{DesiredCluster, Roles};
-use crate::disruption;
 use crate::observed::{NodeState, Observed, ObservedNode, Properties};
 use crate::plan::{Held, Plan};
-use crate::render;
+use crate::{render, roll};
 
 /// Appends what has to be done about nodes.
 pub fn plan(cluster: &DesiredCluster, observed: &Observed, plan: &mut Plan) {
@@ -33,9 +32,7 @@ pub fn plan(cluster: &DesiredCluster, observed: &Observed, plan: &mut Plan) {
     }
     let starting =
         plan.actions[before..].iter().any(|action| !matches!(action, Action::UpdateNodeConfig { .. }));
-    if !starting {
-        restart_one(cluster, observed, &wanted, plan);
-    }
+    roll::plan(cluster, observed, &wanted, starting, plan);
 }
 
 /// Every node that should exist or does exist. What exists keeps its roles, and nothing is ever taken away.
@@ -68,72 +65,6 @@ fn converge(node: i32, roles: Roles, wanted: &Properties, is: Option<&ObservedNo
     if is.state == NodeState::Stopped {
         plan.actions.push(Action::StartNode { node });
     }
-}
-
-/// Restarts one of the nodes that run with something else than they should, if that hurts nobody.
-fn restart_one(
-    cluster: &DesiredCluster,
-    observed: &Observed,
-    wanted: &BTreeMap<i32, Properties>,
-    plan: &mut Plan,
-) {
-    let mut due = BTreeMap::new();
-    for (node, is) in &observed.nodes {
-        let (Some(running), Some(wanted)) = (&is.running, wanted.get(node)) else { continue };
-        if is.state == NodeState::Stopping {
-            continue;
-        }
-        let changed = render::restart_needed_for(running, wanted);
-        if !changed.is_empty() {
-            due.insert(*node, changed);
-        }
-    }
-    let Some((node, changed)) = next(&due, observed) else { return };
-    match obstacle(node, observed) {
-        None => plan.actions.push(Action::RestartNode { node, changed }),
-        Some(obstacle) => plan.held.push(Held {
-            subject: cluster.subject(),
-            reason: Reason::RollBlocked,
-            message: format!("node {node} is due for a restart, which waits: {obstacle}"),
-        }),
-    }
-}
-
-/// Which node goes first: one that does not serve anyway, then by id, the active controller last.
-fn next(due: &BTreeMap<i32, BTreeSet<String>>, observed: &Observed) -> Option<(i32, BTreeSet<String>)> {
-    let rank = |node: &i32| {
-        let serves = observed.nodes.get(node).is_some_and(|is| is.state == NodeState::Ready);
-        (serves, observed.active_controller == Some(*node), *node)
-    };
-    let node = *due.keys().min_by_key(|node| rank(node))?;
-    Some((node, due.get(&node)?.clone()))
-}
-
-/// What forbids restarting the node now.
-fn obstacle(node: i32, observed: &Observed) -> Option<String> {
-    let down = |(id, is): &(&i32, &ObservedNode)| **id != node && is.state != NodeState::Ready;
-    let others: Vec<String> = observed
-        .nodes
-        .iter()
-        .filter(down)
-        .map(|(id, is)| format!("node {id} is {}", is.state.as_str()))
-        .collect();
-    let is_ready = observed.nodes.get(&node).is_some_and(|is| is.state == NodeState::Ready);
-    let nobody_serves = !is_ready && others.len() + 1 == observed.nodes.len();
-    if nobody_serves {
-        return None;
-    }
-    if !others.is_empty() {
-        return Some(others.join(", "));
-    }
-    if !is_ready {
-        return None;
-    }
-    let Some(topics) = &observed.topics else {
-        return Some("the cluster does not say how its partitions are".into());
-    };
-    let blockers = disruption::blockers(node, topics);
-    (!blockers.is_empty()).then(|| disruption::summary(&blockers))
 }
 
 fn hold_shrinking(cluster: &DesiredCluster, observed: &Observed, plan: &mut Plan) {

@@ -25,6 +25,41 @@ pub struct Observed {
     pub active_controller: Option<i32>,
     /// Every topic by name. `None` means that nobody could be asked, which is never taken for "no topics".
     pub topics: Option<BTreeMap<String, ObservedTopic>>,
+    /// The controller's permission to take a node away that is out for this cluster.
+    pub disruption: Option<Grant>,
+    /// Why the controller refused to let a node go, when it was asked last.
+    pub refusals: BTreeMap<i32, Refusal>,
+}
+
+impl Observed {
+    /// Whether too few voters are ready for any of them to be a controller that could be asked, and none that is
+    /// ready is known to be one.
+    pub fn quorum_lost(&self) -> bool {
+        let Some(voters) = &self.voters else { return false };
+        let is_ready = |id: &i32| self.nodes.get(id).is_some_and(|node| node.state == NodeState::Ready);
+        let acts = self.active_controller.as_ref().is_some_and(is_ready);
+        !acts && voters.iter().filter(|id| is_ready(id)).count() <= voters.len() / 2
+    }
+}
+
+/// The controller's permission to take a node away for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The node.
+    pub node: i32,
+    /// The id of the permission.
+    pub id: i64,
+    /// Whether the node has come back since and is in sync everywhere.
+    pub restored: bool,
+}
+
+/// Why the controller refused to let a node go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// What stands in the way, each as a sentence.
+    pub blockers: Vec<String>,
+    /// Whether it has stood for so long that the controller is asked again. Until it answers, the blockers stand.
+    pub stale: bool,
 }
 
 /// Where a node can be reached and where it keeps its data.
@@ -75,6 +110,8 @@ pub struct ObservedNode {
     pub running: Option<Properties>,
     /// How it is.
     pub state: NodeState,
+    /// What of its surroundings differs from what is wanted, in the words of whoever runs it.
+    pub outdated: BTreeSet<String>,
 }
 
 /// How a node is.

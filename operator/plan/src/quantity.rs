@@ -32,9 +32,38 @@ pub fn bytes(quantity: &str) -> Option<u64> {
     u64::try_from(scaled.checked_mul(u128::from(unit))? / scale).ok()
 }
 
+/// Whether Kubernetes takes it for an amount of anything, such as `500m`, `2`, `1e3` or `4Gi`; amounts of what a node
+/// is given are never below zero.
+pub fn is_amount(quantity: &str) -> bool {
+    let unit = SUFFIXES.iter().map(|(suffix, _)| *suffix).chain(["n", "u", "m"]);
+    let number = match quantity.split_once(['e', 'E']) {
+        Some((number, exponent)) if !exponent.is_empty() => {
+            let digits = exponent.trim_start_matches(['+', '-']);
+            if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                return false;
+            }
+            number
+        }
+        _ => unit.into_iter().find_map(|suffix| quantity.strip_suffix(suffix)).unwrap_or(quantity),
+    };
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    digits > 0 && number.bytes().filter(|b| *b == b'.').count() <= 1 && number.len() - digits <= 1
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_of_anything_are_recognised() {
+        for text in ["500m", "2", "0.5", "1e3", "1E-2", "4Gi", "7E", "1.", ".5"] {
+            assert!(is_amount(text), "{text}");
+        }
+        for text in ["", "m", "two", "1 Gi", "1.2.3", "-1", "1e", "Gi", "1GB", "1ee3"] {
+            assert!(!is_amount(text), "{text}");
+        }
+    }
 
     #[test]
     fn quantities_of_bytes_are_understood() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use klamm_operator_api::conditions::Reason;
 use klamm_operator_api::{KafkaCluster, KafkaTopic};
 
 /// One cluster and the topics that refer to it.
@@ -9,7 +10,7 @@ use klamm_operator_api::{KafkaCluster, KafkaTopic};
 pub struct Resources {
     /// The cluster.
     pub cluster: KafkaCluster,
-    /// Its topics.
+    /// Its topics. One that has a `deletionTimestamp` is on its way out.
     pub topics: Vec<KafkaTopic>,
 }
 
@@ -52,6 +53,8 @@ pub struct Problem {
     pub subject: Subject,
     /// The field, as names from the root of the resource.
     pub path: Vec<String>,
+    /// What is wrong, as one word.
+    pub reason: Reason,
     /// What is wrong and what to do about it.
     pub message: String,
 }
@@ -59,7 +62,11 @@ pub struct Problem {
 impl Problem {
     pub(crate) fn new(subject: &Subject, path: &[&str], message: impl Into<String>) -> Self {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        Self { subject: subject.clone(), path, message: message.into() }
+        Self { subject: subject.clone(), path, reason: Reason::InvalidSpec, message: message.into() }
+    }
+
+    pub(crate) fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
     }
 }
 

@@ -6,9 +6,10 @@ use klamm_operator_api::conditions::Reason;
 
 use crate::action::Action;
 use crate::change::{other_replicas, shrinking};
-use crate::desired::{DesiredCluster, DesiredTopic, Validated};
+use crate::desired::{DesiredCluster, DesiredTopic, LeavingTopic, Validated};
 use crate::observed::{NodeState, Observed, ObservedTopic};
 use crate::plan::{Held, Plan};
+use crate::resources::Subject;
 
 /// Appends what has to be done about topics.
 pub fn plan(desired: &Validated, observed: &Observed, plan: &mut Plan) {
@@ -18,6 +19,27 @@ pub fn plan(desired: &Validated, observed: &Observed, plan: &mut Plan) {
             Some(None) => create(topic, &desired.cluster, observed, plan),
             Some(Some(is)) => adjust(topic, is, plan),
         }
+    }
+    for (resource, topic) in &desired.leaving {
+        leave(resource, topic, observed, plan);
+    }
+}
+
+/// A resource goes when its topic is gone, or is to stay. What goes by the same name and is another topic stays too.
+fn leave(resource: &str, leaving: &LeavingTopic, observed: &Observed, plan: &mut Plan) {
+    let Some(id) = &leaving.delete else {
+        plan.released.insert(resource.to_owned());
+        return;
+    };
+    let Some(topics) = &observed.topics else {
+        let subject = Subject::Topic(resource.to_owned());
+        let message = "the cluster does not answer, and the topic is to be deleted".into();
+        return plan.held.push(Held { subject, reason: Reason::ClusterNotReady, message });
+    };
+    if topics.get(&leaving.name).is_some_and(|is| is.id == *id) {
+        plan.actions.push(Action::DeleteTopic { topic: leaving.name.clone(), id: id.clone() });
+    } else {
+        plan.released.insert(resource.to_owned());
     }
 }
 

@@ -4,28 +4,34 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use klamm_operator_plan::observed::{NodeState, ObservedPartition};
+use klamm_operator_plan::observed::{Grant, NodeState, Refusal};
 use klamm_operator_plan::{Action, Observed, Validated, plan, validate};
 use proptest::prelude::*;
 use support::{apply, cluster, resources, topic};
 
 fn config() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
     prop::collection::vec(
-        (prop::sample::select(vec!["a", "b", "min.insync.replicas"]), prop::sample::select(vec!["1", "2"])),
+        (
+            prop::sample::select(vec!["num.partitions", "log.retention.hours", "min.insync.replicas"]),
+            prop::sample::select(vec!["1", "2"]),
+        ),
         0..3,
     )
 }
 
+fn topic_config() -> impl Strategy<Value = Vec<(&'static str, Option<&'static str>)>> {
+    let value = prop::sample::select(vec![Some("1"), Some("2"), None]);
+    prop::collection::vec((prop::sample::select(vec!["retention.ms", "segment.ms"]), value), 0..3)
+}
+
 fn desired() -> impl Strategy<Value = Validated> {
-    let topics = prop::collection::btree_map("[a-c]", (1..6i32, 1..4i32, config()), 0..4);
+    let topics = prop::collection::btree_map("[a-c]", (1..6i32, 1..4i32, topic_config()), 0..4);
     let nodes =
         prop::sample::select(vec![(1, None), (2, Some(1)), (3, None), (3, Some(1)), (4, Some(3)), (5, None)]);
     (nodes, config(), topics).prop_map(|((replicas, controllers), config, topics)| {
         let topics = topics.into_iter().map(|(name, (partitions, copies, config))| {
-            let config: Vec<_> = config.into_iter().filter(|(key, _)| key.len() == 1).collect();
-            let config: Vec<_> = config.iter().map(|(k, v)| (*k, (*v == "1").then_some(*v))).collect();
             topic(&name, partitions, copies.min(replicas), &config)
         });
         validate(&resources(cluster(replicas, controllers, &config), topics.collect())).unwrap()
@@ -51,7 +57,45 @@ fn converge(desired: &Validated, observed: &mut Observed) -> Result<Vec<Action>,
 
 fn node_state() -> impl Strategy<Value = NodeState> {
     use NodeState::{BackingOff, Ready, Starting, Stopped, Stopping, Unready};
-    prop::sample::select(vec![Stopped, BackingOff, Starting, Ready, Unready, Stopping])
+    prop::sample::select(vec![Stopped, BackingOff, Starting, Ready, Ready, Ready, Unready, Stopping])
+}
+
+/// What may be out of order.
+#[derive(Clone, Debug)]
+struct Around {
+    states: Vec<NodeState>,
+    active_controller: Option<i32>,
+    grant: Option<(i32, bool)>,
+    refused: BTreeSet<i32>,
+    outdated: BTreeSet<i32>,
+}
+
+impl Around {
+    fn disturb(&self, observed: &mut Observed) {
+        for ((id, node), state) in observed.nodes.iter_mut().zip(&self.states) {
+            node.state = *state;
+            if self.outdated.contains(id) {
+                node.outdated.insert("image".into());
+            }
+        }
+        observed.active_controller = self.active_controller;
+        observed.disruption = self.grant.map(|(node, restored)| Grant { node, id: 7, restored });
+        let refusal = Refusal { blockers: vec!["it is needed".into()], stale: false };
+        observed.refusals = self.refused.iter().map(|node| (*node, refusal.clone())).collect();
+    }
+}
+
+fn surroundings() -> impl Strategy<Value = Around> {
+    (
+        prop::collection::vec(node_state(), 5),
+        prop::option::of(0..3i32),
+        prop::option::of((0..6i32, any::<bool>())),
+        prop::collection::btree_set(0..5i32, 0..3),
+        prop::collection::btree_set(0..5i32, 0..3),
+    )
+        .prop_map(|(states, active_controller, grant, refused, outdated)| Around {
+            states, active_controller, grant, refused, outdated,
+        })
 }
 
 proptest! {
@@ -83,31 +127,72 @@ proptest! {
     }
 
     #[test]
-    fn a_serving_node_is_restarted_only_while_all_serve_and_all_is_in_sync(
+    fn a_serving_node_is_restarted_only_under_a_grant_and_while_all_others_serve(
         first in desired(),
         then in desired(),
-        states in prop::collection::vec(node_state(), 5),
-        lost in prop::option::of(0..3i32),
+        around in surroundings(),
     ) {
         let mut observed = Observed::default();
         converge(&first, &mut observed)?;
-        for (node, state) in observed.nodes.values_mut().zip(&states) {
-            node.state = *state;
-        }
-        let lose = |partition: &mut ObservedPartition| partition.isr.retain(|id| Some(*id) != lost);
-        let topics = observed.topics.iter_mut().flatten();
-        topics.for_each(|(_, topic)| topic.partitions.iter_mut().for_each(lose));
+        around.disturb(&mut observed);
         let planned = plan(&then, &observed);
+        let disruptive = planned.actions.iter().filter(|action| action.is_disruptive());
+        prop_assert!(disruptive.count() <= 1);
         for action in &planned.actions {
             let Action::RestartNode { node, .. } = action else { continue };
-            if observed.nodes[node].state != NodeState::Ready {
-                continue;
+            let granted = observed.disruption.as_ref().is_some_and(|grant| grant.node == *node);
+            if observed.nodes[node].state == NodeState::Ready {
+                prop_assert!(granted);
+                prop_assert!(observed.nodes.values().all(|node| node.state == NodeState::Ready));
+            } else {
+                prop_assert!(granted || observed.quorum_lost());
             }
-            prop_assert!(observed.nodes.values().all(|node| node.state == NodeState::Ready));
-            let hosted = observed.topics.iter().flatten().flat_map(|(_, topic)| &topic.partitions);
-            for partition in hosted.filter(|partition| partition.replicas.contains(node)) {
-                prop_assert_eq!(&partition.isr, &partition.replicas);
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_while_a_grant_is_out_or_no_controller_is_there(
+        first in desired(),
+        then in desired(),
+        around in surroundings(),
+    ) {
+        let mut observed = Observed::default();
+        converge(&first, &mut observed)?;
+        around.disturb(&mut observed);
+        let asked: Vec<_> = plan(&then, &observed)
+            .actions
+            .into_iter()
+            .filter(|action| matches!(action, Action::RequestDisruption { .. }))
+            .collect();
+        prop_assert!(asked.len() <= 1);
+        if observed.disruption.is_some() || observed.quorum_lost() {
+            prop_assert_eq!(asked, Vec::new());
+        }
+    }
+
+    #[test]
+    fn a_refused_roll_plans_nothing_and_names_what_blocks_it(first in desired(), then in desired()) {
+        let mut observed = Observed::default();
+        converge(&first, &mut observed)?;
+        observed.active_controller = Some(0);
+        for _ in 0..50 {
+            let planned = plan(&then, &observed);
+            for action in &planned.actions {
+                match action {
+                    Action::RequestDisruption { node, .. } => {
+                        let blockers = vec![format!("node {node} is needed")];
+                        drop(observed.refusals.insert(*node, Refusal { blockers, stale: false }));
+                    }
+                    other => apply(other, &mut observed),
+                }
             }
+        }
+        let planned = plan(&then, &observed);
+        prop_assert_eq!(&planned.actions, &Vec::new());
+        for (node, step) in &planned.roll {
+            let waits_for_others = observed.active_controller == Some(*node) && planned.roll.len() > 1;
+            let blockers = vec![format!("node {node} is needed")];
+            prop_assert!(waits_for_others || step.blockers == blockers);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use bytes::{Bytes, BytesMut};
-use klamm_harness::{Client, Cluster, ProduceError};
+use klamm_harness::{Client, Cluster, ProduceError, coordinator};
 use klamm_records::BatchBuilder;
 use klamm_wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use klamm_wire::{ErrorCode, Str};
@@ -124,7 +124,8 @@ fn topic_names_that_would_leave_the_directory_are_refused() -> Result<()> {
     let cluster = Cluster::start(1)?;
     let mut client = cluster.client();
     let long = "x".repeat(250);
-    for name in ["with/slash", "..", ".", "", "../../etc", "nul\0", "space here", &long] {
+    for name in ["with/slash", "..", ".", "", "../../etc", "nul\0", "space here", "__cluster_metadata", &long]
+    {
         let code = client.try_create_topic(name, 1, &[])?;
         ensure!(code == ErrorCode::InvalidTopicException, "{name:?}: {}", code.name());
     }
@@ -135,6 +136,19 @@ fn topic_names_that_would_leave_the_directory_are_refused() -> Result<()> {
     let code = client.try_create_topic("configured", 1, &[("retention.ms", "soon")])?;
     ensure!(code == ErrorCode::InvalidConfig, "{}", code.name());
     ensure!(client.topology()?.topics().is_empty(), "no topic was made");
+    cluster.succeed();
+    Ok(())
+}
+
+#[test]
+fn offsets_of_groups_are_out_of_reach_for_producers() -> Result<()> {
+    let cluster = Cluster::start(1)?;
+    let mut client = cluster.client();
+    coordinator(&mut client, "readers")?;
+    match client.produce_batch("__consumer_offsets", 0, -1, batch(b"not an offset", None)?.freeze()) {
+        Err(ProduceError::Refused(ErrorCode::InvalidTopicException)) => {}
+        other => anyhow::bail!("accepted: {other:?}"),
+    }
     cluster.succeed();
     Ok(())
 }

@@ -21,7 +21,10 @@ fn ready_node_says_so_and_exports_its_figures() -> Result<()> {
     let mut client = cluster.client();
     client.create_topic("counted", 3, &[])?;
     client.produce("counted", 0, &["value"])?;
-    ensure!(cluster.http(0, "/healthz")?.0 == 200 && cluster.http(0, "/readyz")?.0 == 200);
+    for page in ["/startupz", "/livez", "/healthz", "/readyz"] {
+        let (status, text) = cluster.http(0, page)?;
+        ensure!(status == 200, "{page} says {status} {text}");
+    }
     ensure!(cluster.http(0, "/nothing")?.0 == 404, "a page that there is not");
     let (_, text) = cluster.http(0, "/metrics")?;
     ensure!(text.contains("# TYPE klamm_requests counter"), "types are exported: {text}");
@@ -40,12 +43,44 @@ fn ready_node_says_so_and_exports_its_figures() -> Result<()> {
 fn node_without_a_quorum_is_healthy_but_not_ready() -> Result<()> {
     let mut cluster = ClusterSpec::new(3).prepare()?;
     cluster.restart(0)?;
-    until(PATIENCE, "the node alone answers", || Ok((cluster.http(0, "/healthz")?.0 == 200).then_some(())))?;
+    until(PATIENCE, "the node alone has started", || {
+        Ok((cluster.http(0, "/startupz")?.0 == 200).then_some(()))
+    })?;
+    ensure!(cluster.http(0, "/livez")?.0 == 200, "peers are nothing that a restart could help");
     let (status, reason) = cluster.http(0, "/readyz")?;
     ensure!(status == 503 && !reason.trim().is_empty(), "{status} {reason}");
     cluster.restart(1)?;
     cluster.restart(2)?;
     cluster.wait_ready()?;
+    cluster.succeed();
+    Ok(())
+}
+
+#[test]
+fn node_stays_live_and_ready_while_its_peers_are_gone() -> Result<()> {
+    let mut cluster = Cluster::start(3)?;
+    cluster.kill(1)?;
+    cluster.kill(2)?;
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < Duration::from_secs(3) {
+        for page in ["/livez", "/readyz"] {
+            let (status, reason) = cluster.http(0, page)?;
+            ensure!(status == 200, "{page} says {status} {reason}");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    cluster.succeed();
+    Ok(())
+}
+
+#[test]
+fn stop_without_a_controller_is_bounded() -> Result<()> {
+    let mut cluster = ClusterSpec::new(2).property("min.insync.replicas", "1").start()?;
+    // The quorum of two is lost, so that the stop takes as long as it may without a controller's leave.
+    cluster.kill(1)?;
+    let begin = std::time::Instant::now();
+    cluster.terminate(0)?;
+    ensure!(begin.elapsed() < Duration::from_secs(15), "stopping took {:?}", begin.elapsed());
     cluster.succeed();
     Ok(())
 }

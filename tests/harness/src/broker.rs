@@ -41,13 +41,20 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts the binary with a properties file; standard output and errors go to the end of `log`.
+    /// Starts the binary with a properties file, by way of `launcher` if there is one; standard output and errors go to the end of `log`.
     ///
     /// # Errors
     /// The process cannot be started.
-    pub fn start(binary: &Path, config: &Path, log: &Path) -> Result<Self> {
+    pub fn start(launcher: &[String], binary: &Path, config: &Path, log: &Path) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(binary);
+        let mut command = match launcher {
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+            [] => Command::new(binary),
+        };
         // The environment configures a broker, too; that of whoever runs the tests must not.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|n| n.starts_with("KAFKA_") || n == "CLUSTER_ID") {
@@ -119,10 +126,10 @@ impl Drop for Broker {
 ///
 /// # Errors
 /// Nobody listens there, or what comes is no HTTP.
-pub(crate) fn http_get(port: u16, path: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+pub(crate) fn http_get(host: &str, port: u16, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect((host, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer has a head")?;

@@ -57,13 +57,21 @@ pub struct Client {
     bootstrap: Vec<String>,
     connections: HashMap<String, Connection>,
     leaders: HashMap<(String, i32), String>,
+    timeout: Duration,
 }
 
 impl Client {
     /// A client that will ask the given comma-separated addresses for the cluster.
     pub fn new(bootstrap: &str) -> Self {
         let bootstrap = bootstrap.split(',').map(str::to_owned).collect();
-        Self { bootstrap, connections: HashMap::new(), leaders: HashMap::new() }
+        Self { bootstrap, connections: HashMap::new(), leaders: HashMap::new(), timeout: REQUEST }
+    }
+
+    /// Gives up on a connection or a request after this long, where machines may vanish without a word.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     /// Calls the broker at an address; a connection that broke is dropped and dialled again next time.
@@ -72,7 +80,7 @@ impl Client {
     /// No connection or no answer.
     pub fn call_at<R: Request>(&mut self, address: &str, version: i16, request: &R) -> Result<R::Response> {
         if !self.connections.contains_key(address) {
-            self.connections.insert(address.to_owned(), Connection::open(address, REQUEST)?);
+            self.connections.insert(address.to_owned(), Connection::open(address, self.timeout)?);
         }
         let connection = self.connections.get_mut(address).context("just inserted")?;
         let answer = connection.call(version, request);
@@ -82,7 +90,7 @@ impl Client {
         answer
     }
 
-    /// Calls any broker that answers.
+    /// Calls any broker that answers, the one that answered last first.
     ///
     /// # Errors
     /// None does.
@@ -93,6 +101,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => last = error.context(address),
             }
+            self.bootstrap.rotate_left(1);
         }
         Err(last)
     }

@@ -41,13 +41,31 @@ pub struct ClusterSpec {
     brokers: i32,
     roles: Roles,
     properties: BTreeMap<String, String>,
+    own: BTreeMap<i32, BTreeMap<String, String>>,
+    places: BTreeMap<i32, Place>,
+}
+
+/// Where a node runs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The name or address by which others reach it, and on which it listens.
+    pub host: String,
+    /// The program and arguments that start it there, such as `ip netns exec there`.
+    pub launcher: Vec<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), launcher: Vec::new() }
+    }
 }
 
 impl ClusterSpec {
     /// `brokers` combined nodes with ids from 0, replication factor 3 and min ISR 2 where there are enough.
     pub fn new(brokers: i32) -> Self {
         let replication = brokers.min(3).to_string();
-        Self { brokers, roles: Roles::Combined, properties: BTreeMap::new() }
+        let (properties, own, places) = Default::default();
+        Self { brokers, roles: Roles::Combined, properties, own, places }
             .property("default.replication.factor", &replication)
             .property("offsets.topic.replication.factor", &replication)
             .property("min.insync.replicas", if brokers > 1 { "2" } else { "1" })
@@ -65,6 +83,18 @@ impl ClusterSpec {
     /// Sets a property on every node.
     pub fn property(mut self, key: &str, value: &str) -> Self {
         self.properties.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets a property on one node.
+    pub fn property_of(mut self, id: i32, key: &str, value: &str) -> Self {
+        self.own.entry(id).or_default().insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Puts a node somewhere else than on 127.0.0.1.
+    pub fn place(mut self, id: i32, place: Place) -> Self {
+        self.places.insert(id, place);
         self
     }
 
@@ -202,7 +232,7 @@ impl Cluster {
     /// `host:port` of every broker, running or not, for a client's `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
         let brokers = self.nodes.iter().filter(|(id, _)| self.is_broker(**id));
-        brokers.map(|(_, node)| format!("127.0.0.1:{}", node.kafka)).collect::<Vec<_>>().join(",")
+        brokers.map(|(id, node)| format!("{}:{}", self.host(*id), node.kafka)).collect::<Vec<_>>().join(",")
     }
 
     /// `host:port` of one broker's client listener.
@@ -210,7 +240,7 @@ impl Cluster {
     /// # Errors
     /// No such node.
     pub fn address(&self, id: i32) -> Result<String> {
-        Ok(format!("127.0.0.1:{}", self.node(id)?.kafka))
+        Ok(format!("{}:{}", self.host(id), self.node(id)?.kafka))
     }
 
     /// `host:port` of one node's controller listener.
@@ -218,7 +248,15 @@ impl Cluster {
     /// # Errors
     /// No such node.
     pub fn controller_address(&self, id: i32) -> Result<String> {
-        Ok(format!("127.0.0.1:{}", self.node(id)?.controller))
+        Ok(format!("{}:{}", self.host(id), self.node(id)?.controller))
+    }
+
+    fn place(&self, id: i32) -> Place {
+        self.spec.places.get(&id).cloned().unwrap_or_default()
+    }
+
+    fn host(&self, id: i32) -> String {
+        self.place(id).host
     }
 
     /// A protocol client of this cluster.
@@ -266,23 +304,26 @@ impl Cluster {
     fn render(&self, id: i32) -> Result<String> {
         let node = self.node(id)?;
         let voters = self.nodes.iter().filter(|(id, _)| self.is_controller(**id));
-        let voters: Vec<String> = voters.map(|(id, n)| format!("{id}@127.0.0.1:{}", n.controller)).collect();
+        let voters: Vec<String> =
+            voters.map(|(id, n)| format!("{id}@{}:{}", self.host(*id), n.controller)).collect();
+        let host = self.host(id);
         let (mut roles, mut listeners) = (Vec::new(), Vec::new());
         if self.is_broker(id) {
             roles.push("broker");
-            listeners.push(format!("PLAINTEXT://127.0.0.1:{}", node.kafka));
+            listeners.push(format!("PLAINTEXT://{host}:{}", node.kafka));
         }
         if self.is_controller(id) {
             roles.push("controller");
-            listeners.push(format!("CONTROLLER://127.0.0.1:{}", node.controller));
+            listeners.push(format!("CONTROLLER://{host}:{}", node.controller));
         }
         let mut text = String::new();
         writeln!(text, "process.roles={}\nnode.id={id}", roles.join(","))?;
         writeln!(text, "controller.quorum.voters={}", voters.join(","))?;
         writeln!(text, "controller.listener.names=CONTROLLER\nlisteners={}", listeners.join(","))?;
         writeln!(text, "log.dirs={}", node.dir.join("data").display())?;
-        writeln!(text, "klamm.http.listener=127.0.0.1:{}", node.http)?;
-        for (key, value) in &self.spec.properties {
+        writeln!(text, "klamm.http.listener={host}:{}", node.http)?;
+        let own = self.spec.own.get(&id).into_iter().flatten();
+        for (key, value) in self.spec.properties.iter().chain(own) {
             writeln!(text, "{key}={value}")?;
         }
         Ok(text)
@@ -294,7 +335,8 @@ impl Cluster {
     /// It runs, or cannot be started.
     pub fn restart(&mut self, id: i32) -> Result<()> {
         ensure!(!self.is_running(id), "node {id} runs");
-        let broker = Broker::start(&self.binary, &self.config(id)?, &self.log(id)?)?;
+        let broker =
+            Broker::start(&self.place(id).launcher, &self.binary, &self.config(id)?, &self.log(id)?)?;
         self.node_mut(id)?.process = Some(broker);
         Ok(())
     }
@@ -383,12 +425,12 @@ impl Cluster {
     /// # Errors
     /// It ended, or is not ready in time.
     pub fn wait_ready_of(&mut self, id: i32) -> Result<()> {
-        let (port, log) = (self.node(id)?.http, self.log(id)?);
+        let (host, port, log) = (self.host(id), self.node(id)?.http, self.log(id)?);
         let ready = until(PATIENCE, &format!("node {id} is ready"), || {
             if !self.is_running(id) {
                 return Ok(Some(false));
             }
-            let (status, body) = http_get(port, "/readyz")?;
+            let (status, body) = http_get(&host, port, "/readyz")?;
             ensure!(status == 200, "/readyz says {status} {}", body.trim());
             Ok(Some(true))
         })?;
@@ -401,7 +443,7 @@ impl Cluster {
     /// # Errors
     /// No answer.
     pub fn http(&self, id: i32, path: &str) -> Result<(u16, String)> {
-        http_get(self.node(id)?.http, path)
+        http_get(&self.host(id), self.node(id)?.http, path)
     }
 
     /// Waits until a partition has a leader that runs, and returns it.

@@ -27,7 +27,7 @@ impl Connection {
     /// Nobody listens there.
     pub fn open(address: &str, timeout: Duration) -> Result<Self> {
         let socket = address.to_socket_addrs()?.next().with_context(|| format!("no address in {address}"))?;
-        let stream = TcpStream::connect_timeout(&socket, CONNECT)
+        let stream = TcpStream::connect_timeout(&socket, timeout.min(CONNECT))
             .with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
         let connection = Self { stream, correlation: 0 };

@@ -17,13 +17,14 @@ mod connection;
 mod group;
 mod ledger;
 mod load;
+pub mod namespace;
 mod ports;
 pub mod suite;
 mod wait;
 
 pub use broker::{Broker, broker_binary};
 pub use client::{Client, ProduceError, Topology};
-pub use cluster::{Cluster, ClusterSpec, Roles};
+pub use cluster::{Cluster, ClusterSpec, Place, Roles};
 pub use connection::Connection;
 pub use group::{Joined, Member, committed, coordinator};
 pub use ledger::Ledger;

@@ -5,13 +5,23 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::shell::{self, cargo, step};
-use crate::{clients, workspace};
+use crate::{clients, e2e, workspace};
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    elsewhere: Option<Elsewhere>,
     /// Passed on to `klamm-bench compare`, for example --scale 0.1 --parts startup,failover
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
+}
+
+/// Where else than in processes of this machine.
+#[derive(clap::Subcommand)]
+enum Elsewhere {
+    /// What a user of Kubernetes waits for, and what the operator costs
+    Kubernetes(e2e::BenchArgs),
 }
 
 /// Runs the benchmarks.
@@ -19,6 +29,9 @@ pub struct Args {
 /// # Errors
 /// A build or the bench fails.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(Elsewhere::Kubernetes(args)) = &args.elsewhere {
+        return e2e::bench(args);
+    }
     step("Apache Kafka, its clients and tools");
     clients::install_one("java")?;
     step("building for release");

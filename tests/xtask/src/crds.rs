@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::{shell, workspace};
+use crate::{chart, shell, workspace};
 
-/// Regenerates `crds/`.
+/// Regenerates `crds/` and the copy in the Helm chart.
 ///
 /// # Errors
 /// The operator cannot be built, or prints something else than custom resource definitions.
@@ -24,5 +24,5 @@ pub fn run() -> Result<()> {
         fs::write(&path, format!("---\n{document}"))?;
         println!("wrote {}", path.display());
     }
-    Ok(())
+    chart::copy_definitions()
 }

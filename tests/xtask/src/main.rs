@@ -3,6 +3,7 @@
 mod bench;
 mod clients;
 mod crds;
+mod images;
 mod packages;
 mod shell;
 mod test;
@@ -31,6 +32,8 @@ enum Command {
     Up(up::Args),
     /// Regenerate crds/ from the types
     Crds,
+    /// Build the container images into target/images
+    Images(images::Args),
     /// Measure beside Apache Kafka 4.3.1 on this machine
     Bench(bench::Args),
     /// Check layering and names, report the largest files and functions
@@ -52,6 +55,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Up(args) => up::run(&args),
         Command::Crds => crds::run(),
+        Command::Images(args) => images::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tidy => tidy::run(),
     }

@@ -23,6 +23,12 @@ pub const GO: Program = ("go", "golang-go");
 pub const JAVAC: Program = ("javac", "openjdk-17-jdk-headless");
 /// Maven.
 pub const MAVEN: Program = ("mvn", "maven");
+/// buildah.
+pub const BUILDAH: Program = ("buildah", "buildah");
+/// busybox, linked statically.
+pub const BUSYBOX: Program = ("busybox", "busybox-static");
+/// bash, linked statically.
+pub const BASH: Program = ("bash-static", "bash-static");
 
 /// Installs what is missing.
 ///

@@ -9,6 +9,8 @@ use crate::{clients, tidy, workspace};
 
 /// Tests of whole clusters and of foreign clients.
 const CLUSTER_TESTS: &str = "klamm-cluster-tests";
+/// Suites with an environment and a command of their own: `cargo xtask compose` and `cargo xtask e2e`.
+const ELSEWHERE: [&str; 2] = ["klamm-compose-tests", "klamm-kubernetes-tests"];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -64,6 +66,7 @@ fn nextest(args: &Args) -> Result<Command> {
     command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     command.env("KLAMM_BROKER_BIN", &broker).env("KLAMM_BROKER_BINARY", &broker);
     command.env("KLAMM_CLIENTS", clients::installed()?);
+    command.args(ELSEWHERE.iter().flat_map(|suite| ["--exclude", suite]));
     if args.quick {
         command.args(["--exclude", CLUSTER_TESTS]);
     }

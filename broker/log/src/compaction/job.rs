@@ -1,7 +1,9 @@
 //! The work of one compaction: reads closed segments, writes their replacements beside them.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use klamm_records::{Batch, BatchError, BatchHeader};
@@ -37,6 +39,7 @@ pub struct CompactionJob {
     pub(crate) first_dirty: i64,
     pub(crate) now_ms: i64,
     pub(crate) map_bytes: usize,
+    pub(crate) cancelled: Arc<AtomicBool>,
 }
 
 /// A segment that replaces some of the sources.
@@ -78,6 +81,12 @@ struct Writer<'a> {
 }
 
 impl CompactionJob {
+    /// Lets the flag end the work, with an error of kind `Interrupted`.
+    #[must_use]
+    pub fn cancelled_by(self, flag: Arc<AtomicBool>) -> Self {
+        Self { cancelled: flag, ..self }
+    }
+
     /// Does the work. Blocks, and may take long. What it leaves behind when it fails is overwritten by the
     /// next one, or removed by the next start.
     pub fn run(mut self) -> Result<CompactionOutcome, LogError> {
@@ -139,6 +148,9 @@ impl CompactionJob {
         let damaged = |position, reason: Damage| LogError::Damaged { path: path.clone(), position, reason };
         let mut scan = Scan::headers(&**file, 0, source.size, Wait::Allowed);
         loop {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(LogError::io("compact", &path)(io::Error::from(ErrorKind::Interrupted)));
+            }
             let found = match scan.next() {
                 Ok(Some(found)) => found,
                 Ok(None) => return Ok(()),

@@ -8,6 +8,7 @@ use super::Log;
 use crate::compaction::{CompactionJob, CompactionOutcome, Source, Target};
 use crate::disk::{Disk, OpenMode, Wait, remove_if_exists};
 use crate::files::SegmentFiles;
+use crate::index::TimeEntry;
 use crate::names::{
     CLEANED_SUFFIX, DELETED_SUFFIX, LOG, OFFSET_INDEX, SEGMENT_EXTENSIONS, SWAP_SUFFIX, TIME_INDEX,
     segment_file, with_suffix,
@@ -43,13 +44,15 @@ impl Log {
                 && !segment.unfinished
                 && end <= high_watermark
                 && end <= busy_from
+                && self.is_older_than(segment, self.config.min_compaction_lag_ms, now_ms)
         });
         let sources: Vec<Source> = ready.map(|(index, segment)| self.source(index, segment)).collect();
         let bytes =
             |sources: &mut dyn Iterator<Item = &Source>| sources.map(|source| source.size).sum::<u64>();
         let total = bytes(&mut sources.iter());
         let dirty = bytes(&mut sources.iter().filter(|source| source.end_offset > first_dirty));
-        if dirty == 0 || (dirty as f64) < min_dirty * total as f64 {
+        let is_overdue = || self.is_overdue(first_dirty, now_ms);
+        if dirty == 0 || ((dirty as f64) < min_dirty * total as f64 && !is_overdue()) {
             return None;
         }
         Some(CompactionJob {
@@ -60,7 +63,21 @@ impl Log {
             first_dirty,
             now_ms,
             map_bytes: MAP_BYTES,
+            cancelled: Arc::default(),
         })
+    }
+
+    /// Whether the oldest segment that was not compacted yet is older than `max.compaction.lag.ms`.
+    fn is_overdue(&self, first_dirty: i64, now_ms: i64) -> bool {
+        let limit = self.config.max_compaction_lag_ms;
+        let oldest = self.segments.get(self.segment_index(first_dirty.max(self.start_offset)));
+        limit < i64::MAX && oldest.is_some_and(|segment| self.is_older_than(segment, limit, now_ms))
+    }
+
+    /// Whether all records of a segment are older than this. Without any timestamp they have no age to wait for.
+    fn is_older_than(&self, segment: &Segment, age_ms: i64, now_ms: i64) -> bool {
+        let is_old = |max: TimeEntry| now_ms.saturating_sub(max.timestamp) >= age_ms;
+        age_ms <= 0 || segment.max_timestamp().is_ok_and(|max| max.is_none_or(is_old))
     }
 
     fn source(&self, index: usize, segment: &Segment) -> Source {
@@ -82,6 +99,8 @@ impl Log {
         let result = self.swap(&outcome);
         let paths = result.map_err(|error| self.poison(error.to_string()))?;
         let end = first + outcome.sources.len();
+        // Nobody shall find in memory what is gone from the files.
+        self.tail.drop_before(outcome.sources.last().map_or(0, |source| source.end_offset));
         let bytes = outcome.sources.iter().map(|source| source.size).sum();
         let mut replaced = Vec::with_capacity(targets.len());
         for (files, size) in targets {

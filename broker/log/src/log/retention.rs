@@ -61,10 +61,24 @@ impl Log {
         if count == self.segments.len() {
             self.roll(self.end_offset);
         }
+        // The name of a segment's file is what keeps the offsets when the others are gone.
+        if count > 0 && !self.segments.iter().skip(count).any(|segment| segment.created) {
+            self.create_active()?;
+        }
         let given_up: Vec<Segment> = self.segments.drain(..count).collect();
         let start = self.segments.first().map_or(self.start_offset, Segment::base_offset);
         self.advance_start_offset(start)?;
         given_up.iter().map(|segment| self.give_up(segment)).collect()
+    }
+
+    /// Creates the file of the last segment, durably, before anything is written to it.
+    pub(super) fn create_active(&mut self) -> Result<(), LogError> {
+        let Some(active) = self.segments.last_mut() else { return Ok(()) };
+        active.attempted = true;
+        let created = active.files.log_or_create().map(drop).and_then(|()| self.disk.sync_dir(&self.dir));
+        created.map_err(LogError::io("create", &active.files.log_path()))?;
+        active.created = true;
+        Ok(())
     }
 
     fn count_before_start(&self) -> usize {

@@ -34,6 +34,7 @@ impl Log {
         let segments = std::mem::take(&mut self.segments);
         self.segments = vec![self.new_segment(start)];
         self.remove_all(&segments)?;
+        self.create_active().map_err(|error| self.poison(error.to_string()))?;
         self.epochs.clear();
         self.producers.clear();
         (self.start_offset, self.end_offset, self.written_end, self.durable_end) =

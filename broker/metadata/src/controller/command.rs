@@ -6,6 +6,8 @@ use klamm_wire::messages::alter_configs_request::AlterConfigsRequest;
 use klamm_wire::messages::alter_configs_response::AlterConfigsResponse;
 use klamm_wire::messages::alter_partition_request::AlterPartitionRequest;
 use klamm_wire::messages::alter_partition_response::AlterPartitionResponse;
+use klamm_wire::messages::begin_disruption_request::BeginDisruptionRequest;
+use klamm_wire::messages::begin_disruption_response::BeginDisruptionResponse;
 use klamm_wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use klamm_wire::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use klamm_wire::messages::broker_registration_request::BrokerRegistrationRequest;
@@ -16,11 +18,15 @@ use klamm_wire::messages::create_topics_request::CreateTopicsRequest;
 use klamm_wire::messages::create_topics_response::CreateTopicsResponse;
 use klamm_wire::messages::delete_topics_request::DeleteTopicsRequest;
 use klamm_wire::messages::delete_topics_response::DeleteTopicsResponse;
+use klamm_wire::messages::describe_disruptions_response::DescribeDisruptionsResponse;
 use klamm_wire::messages::elect_leaders_request::ElectLeadersRequest;
 use klamm_wire::messages::elect_leaders_response::ElectLeadersResponse;
+use klamm_wire::messages::end_disruption_request::EndDisruptionRequest;
+use klamm_wire::messages::end_disruption_response::EndDisruptionResponse;
 use klamm_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use klamm_wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 
+use super::QuorumHealth;
 use crate::Record;
 
 /// A question to the controller. Authorisation is the caller's.
@@ -53,6 +59,12 @@ pub enum Command {
     ElectLeaders(ElectLeadersRequest),
     /// 67
     AllocateProducerIds(AllocateProducerIdsRequest),
+    /// Somebody asks whether a node may stop for a while (1020).
+    BeginDisruption(BeginDisruptionRequest, QuorumHealth),
+    /// The disruption is over (1021).
+    EndDisruption(EndDisruptionRequest),
+    /// Which disruptions are granted (1022).
+    DescribeDisruptions(QuorumHealth),
 }
 
 /// The answer to a [`Command`], of the same name.
@@ -80,6 +92,12 @@ pub enum Reply {
     ElectLeaders(ElectLeadersResponse),
     /// 67
     AllocateProducerIds(AllocateProducerIdsResponse),
+    /// 1020
+    BeginDisruption(BeginDisruptionResponse),
+    /// 1021
+    EndDisruption(EndDisruptionResponse),
+    /// 1022
+    DescribeDisruptions(DescribeDisruptionsResponse),
 }
 
 /// What to append, as one atomic entry, and what to answer when it is committed. Without records the reply is due at once.

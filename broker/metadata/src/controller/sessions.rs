@@ -43,6 +43,20 @@ impl Sessions {
         session.applied_offset = session.applied_offset.max(applied_offset);
     }
 
+    /// A broker has been silent for longer than is known.
+    pub(super) fn advance(&mut self, id: i32, silent_ms: i64) {
+        if let Some(session) = self.by_broker.get_mut(&id) {
+            session.last_contact_ms = session.last_contact_ms.saturating_sub(silent_ms);
+        }
+    }
+
+    /// Time during which nobody could be heard.
+    pub(super) fn prolong(&mut self, deaf_ms: i64) {
+        for session in self.by_broker.values_mut() {
+            session.last_contact_ms = session.last_contact_ms.saturating_add(deaf_ms);
+        }
+    }
+
     /// A broker was seen to have applied the metadata log this far.
     pub(super) fn applied(&mut self, id: i32, offset: i64) {
         if let Some(session) = self.by_broker.get_mut(&id) {

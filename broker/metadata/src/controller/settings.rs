@@ -25,11 +25,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings from a properties file, Kafka's defaults where it is silent.
+    /// Settings from a properties file, the defaults of [`crate::config`] where it is silent.
     pub fn new(cluster_id: impl Into<String>, properties: BTreeMap<String, String>) -> Settings {
         let values = BrokerProperties { fixed: &properties, dynamic: &NONE, dynamic_default: &NONE };
-        let session_timeout_ms = values.parsed(names::BROKER_SESSION_TIMEOUT_MS).unwrap_or(9_000);
-        let heartbeat_ms: i64 = values.parsed(names::BROKER_HEARTBEAT_INTERVAL_MS).unwrap_or(2_000);
+        let session_timeout_ms = values.parsed(names::BROKER_SESSION_TIMEOUT_MS).unwrap_or(1_000);
+        let heartbeat_ms: i64 = values.parsed(names::BROKER_HEARTBEAT_INTERVAL_MS).unwrap_or(200);
         let rebalance_seconds: i64 =
             values.parsed(names::LEADER_IMBALANCE_CHECK_INTERVAL_SECONDS).unwrap_or(300);
         let rebalance = values.flag(names::AUTO_LEADER_REBALANCE_ENABLE);

@@ -8,6 +8,8 @@ use super::error::ApiError;
 use crate::Image;
 
 const MAX_LENGTH: usize = 249;
+/// The metadata log lies beside the partitions' logs, in the directory that a topic of this name would get.
+const METADATA_LOG: &str = "__cluster_metadata";
 
 /// Why a topic name is not allowed, as a sentence that names it.
 pub fn validate_topic_name(name: &str) -> Result<(), String> {
@@ -16,6 +18,8 @@ pub fn validate_topic_name(name: &str) -> Result<(), String> {
         Err("A topic name must not be empty.".to_owned())
     } else if name == "." || name == ".." {
         Err(format!("A topic cannot be called '{name}'."))
+    } else if name == METADATA_LOG {
+        Err(format!("The name '{name}' is the metadata log's: choose another one."))
     } else if name.len() > MAX_LENGTH {
         let length = name.len();
         Err(format!("A topic name has at most {MAX_LENGTH} characters, '{}' has {length}.", shorten(name)))

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use klamm_wire::messages::broker_registration_change_record::BrokerRegistrationChangeRecord;
 use klamm_wire::messages::config_record::ConfigRecord;
+use klamm_wire::messages::disruption_end_record::DisruptionEndRecord;
 use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 use klamm_wire::messages::partition_record::PartitionRecord;
 use klamm_wire::messages::topic_record::TopicRecord;
 use uuid::Uuid;
 
-use super::{Broker, ConfigResource, Image, Partition, Topic};
+use super::{Broker, ConfigResource, Disruption, Image, Partition, Topic};
 use crate::Record;
 
 impl Image {
@@ -44,6 +45,11 @@ impl Image {
             }
             Record::ProducerIds(r) => self.next_producer_id = r.next_producer_id,
             Record::BrokerRegistrationChange(r) => self.change_registration(r),
+            Record::DisruptionGrant(r) => {
+                let granted = Disruption::from_record(r);
+                Arc::make_mut(&mut self.disruptions).insert(r.node_id, Arc::new(granted));
+            }
+            Record::DisruptionEnd(r) => self.end_disruption(r),
             Record::NoOp(_) | Record::Unknown(_) => {}
         }
     }
@@ -74,6 +80,12 @@ impl Image {
                 broker.in_controlled_shutdown = true;
             }
         });
+    }
+
+    fn end_disruption(&mut self, record: &DisruptionEndRecord) {
+        if self.disruptions.get(&record.node_id).is_some_and(|granted| granted.id == record.grant_id) {
+            Arc::make_mut(&mut self.disruptions).remove(&record.node_id);
+        }
     }
 
     fn add_topic(&mut self, record: &TopicRecord) {

@@ -65,6 +65,7 @@ impl Image {
             records.push(self.producer_ids_record());
         }
         records.extend(self.brokers.values().map(|broker| broker.to_record().into()));
+        records.extend(self.disruptions.values().map(|granted| granted.to_record().into()));
         for topic in self.topics.values() {
             let name = Str::copy_from(&topic.name);
             records.push(TopicRecord { name, topic_id: topic.id, ..Default::default() }.into());

@@ -112,6 +112,28 @@ fn a_new_controller_gives_every_broker_a_full_session() {
 }
 
 #[test]
+fn the_node_of_the_controller_before_has_half_a_session_to_be_heard() {
+    let mut cluster = Cluster::of(2);
+    cluster.now_ms = 100_000;
+    cluster.controller.on_become_active(&cluster.image, Some(1), 100_000);
+    cluster.heartbeat(0);
+    cluster.advance_to(104_499);
+    assert!(!cluster.image.broker(1).unwrap().fenced);
+    cluster.advance_to(104_500);
+    assert!(cluster.image.broker(1).unwrap().fenced && !cluster.image.broker(0).unwrap().fenced);
+}
+
+#[test]
+fn nobody_is_fenced_for_a_silence_in_which_the_controller_was_deaf() {
+    let mut cluster = Cluster::of(1);
+    cluster.controller.on_stall(5_000);
+    cluster.advance_to(13_999);
+    assert!(!cluster.image.broker(0).unwrap().fenced);
+    cluster.advance_to(14_000);
+    assert!(cluster.image.broker(0).unwrap().fenced);
+}
+
+#[test]
 fn two_brokers_that_go_at_once_both_leave_the_isr() {
     let mut cluster = Cluster::of(3);
     cluster.topic_on(&[0, 1, 2], &[]);

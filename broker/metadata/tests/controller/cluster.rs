@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use klamm_metadata::controller::{Command, Controller, Decision, Reply, Settings};
+use klamm_metadata::controller::{Command, Controller, Decision, QuorumHealth, Reply, Settings, VoterState};
 use klamm_metadata::{Image, Partition, Record};
 use klamm_wire::messages::alter_partition_request::{
     AlterPartitionRequest, BrokerState, PartitionData, TopicData,
 };
+use klamm_wire::messages::begin_disruption_request::BeginDisruptionRequest;
+use klamm_wire::messages::begin_disruption_response::BeginDisruptionResponse;
 use klamm_wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use klamm_wire::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use klamm_wire::messages::broker_registration_request::{BrokerRegistrationRequest, Listener};
@@ -14,6 +16,8 @@ use klamm_wire::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use klamm_wire::messages::create_topics_response::CreatableTopicResult;
+use klamm_wire::messages::describe_disruptions_response::DisruptionGrant;
+use klamm_wire::messages::end_disruption_request::EndDisruptionRequest;
 use klamm_wire::{ErrorCode, Str};
 use uuid::Uuid;
 
@@ -24,6 +28,8 @@ pub struct Cluster {
     pub image: Image,
     pub log: Vec<Vec<Record>>,
     pub now_ms: i64,
+    /// What the quorum says of its voters; nobody is one unless a test says so.
+    pub quorum: QuorumHealth,
     random: u64,
     incarnations: u128,
 }
@@ -34,14 +40,17 @@ pub fn properties(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 impl Cluster {
     pub fn new() -> Cluster {
-        Cluster::with(Settings::new(CLUSTER_ID, BTreeMap::new()))
+        // Kafka's own defaults, so that the times in these tests are round.
+        let sessions = [("broker.session.timeout.ms", "9000"), ("broker.heartbeat.interval.ms", "2000")];
+        Cluster::with(Settings::new(CLUSTER_ID, properties(&sessions)))
     }
 
     pub fn with(settings: Settings) -> Cluster {
         let mut controller = Controller::new(settings);
         let image = Image::empty();
-        controller.on_become_active(&image, 0);
-        Cluster { controller, image, log: Vec::new(), now_ms: 0, random: 7, incarnations: 0 }
+        controller.on_become_active(&image, None, 0);
+        let (log, quorum) = (Vec::new(), QuorumHealth::default());
+        Cluster { controller, image, log, now_ms: 0, quorum, random: 7, incarnations: 0 }
     }
 
     /// Brokers 0 to `count - 1`, unfenced.
@@ -84,7 +93,7 @@ impl Cluster {
     }
 
     pub fn new_controller(&mut self) {
-        self.controller.on_become_active(&self.image, self.now_ms);
+        self.controller.on_become_active(&self.image, None, self.now_ms);
     }
 
     pub fn registration(&mut self, id: i32, previous_epoch: i64) -> BrokerRegistrationRequest {
@@ -154,6 +163,45 @@ impl Cluster {
     pub fn kill(&mut self, id: i32) {
         let epoch = self.epoch(id);
         assert_eq!(self.run(Command::BrokerGone { id, epoch }), Reply::None);
+    }
+
+    pub fn voter(&mut self, id: i32, state: VoterState) {
+        self.quorum.0.insert(id, state);
+    }
+
+    /// Asks in the name of `operator` for leave to stop a node for ten seconds.
+    pub fn begin(&mut self, node: i32) -> BeginDisruptionResponse {
+        self.begin_with(node, |_| {})
+    }
+
+    pub fn begin_with(
+        &mut self,
+        node_id: i32,
+        adjust: impl FnOnce(&mut BeginDisruptionRequest),
+    ) -> BeginDisruptionResponse {
+        let (holder, reason) = ("operator".into(), "config changed".into());
+        let mut request =
+            BeginDisruptionRequest { node_id, holder, reason, duration_ms: 10_000, ..Default::default() };
+        adjust(&mut request);
+        match self.run(Command::BeginDisruption(request, self.quorum.clone())) {
+            Reply::BeginDisruption(reply) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn end(&mut self, node_id: i32, grant_id: i64) {
+        let request = EndDisruptionRequest { node_id, grant_id, ..Default::default() };
+        match self.run(Command::EndDisruption(request)) {
+            Reply::EndDisruption(reply) => assert_eq!(reply.error_code, 0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn grants(&mut self) -> Vec<DisruptionGrant> {
+        match self.run(Command::DescribeDisruptions(self.quorum.clone())) {
+            Reply::DescribeDisruptions(reply) => reply.grants,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// One partition `t-0` on these replicas, with these overrides.

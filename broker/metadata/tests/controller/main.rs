@@ -5,6 +5,8 @@
 mod brokers;
 mod cluster;
 mod configs;
+mod disruption;
+mod disruption_properties;
 mod isr;
 mod properties;
 mod shutdown;

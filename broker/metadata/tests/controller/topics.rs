@@ -61,6 +61,7 @@ fn a_topic_that_cannot_be_is_refused_naming_the_thing() {
     };
     refused(creatable("a/b", 1, 1, &[]), ErrorCode::InvalidTopicException, "a/b");
     refused(creatable("", 1, 1, &[]), ErrorCode::InvalidTopicException, "empty");
+    refused(creatable("__cluster_metadata", 1, 1, &[]), ErrorCode::InvalidTopicException, "metadata log");
     refused(creatable("taken_name", 1, 1, &[]), ErrorCode::InvalidTopicException, "taken.name");
     refused(creatable("taken.name", 1, 1, &[]), ErrorCode::TopicAlreadyExists, "taken.name");
     refused(creatable("a", 0, 1, &[]), ErrorCode::InvalidPartitions, "'a'");

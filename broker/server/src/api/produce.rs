@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 use uuid::Uuid;
 
+use super::metadata::is_internal;
 use super::{Context, decode, encode, finish, leader_hint};
 use crate::net::connection::{Handled, Outcome};
 use crate::node::Node;
@@ -22,6 +23,9 @@ use crate::partition::{Ack, Acks, Append, Refused};
 
 /// From this version on topics are named by id (KIP-516).
 const TOPIC_IDS_SINCE: i16 = 13;
+
+/// Kafka's tools write to internal topics under this client id.
+const ADMIN_CLIENT: &str = "__admin_client";
 
 /// One partition of the request: where its batch lies in the frame.
 struct Target {
@@ -41,6 +45,8 @@ struct Produced {
     acks: i16,
     timeout: Duration,
     is_transactional: bool,
+    /// Whether the client may write to Kafka's own topics.
+    may_write_internal: bool,
     topics: Vec<Topic>,
     targets: Vec<Target>,
 }
@@ -146,6 +152,7 @@ fn take_apart(context: &Context, body: &Bytes) -> Result<Produced, String> {
         acks: request.acks,
         timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
         is_transactional: request.transactional_id.is_some(),
+        may_write_internal: *context.client_id() == *ADMIN_CLIENT,
         topics,
         targets,
     })
@@ -193,6 +200,10 @@ fn append(
     let known = if by_id { image.topic_by_id(topic.id) } else { image.topic(&topic.name) };
     let unknown = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
     let known = known.ok_or(unknown)?;
+    if is_internal(&known.name) && !produced.may_write_internal {
+        let message = format!("cannot append to internal topic {}", known.name);
+        return Err(Refused { code: ErrorCode::InvalidTopicException, message });
+    }
     if !known.partitions.contains_key(&index) {
         return Err(ErrorCode::UnknownTopicOrPartition.into());
     }

@@ -116,9 +116,16 @@ impl Channel {
             .await?;
             self.connection = Some((voter.id, dialled));
         }
-        match self.connection.as_mut() {
-            Some((_, connection)) => connection.call(version, request, left).await,
-            None => Err(CallError::Timeout(left)),
+        let Some((id, connection)) = self.connection.as_mut() else { return Err(CallError::Timeout(left)) };
+        let mut leader = self.directory.leader.clone();
+        let asked = *id;
+        tokio::select! {
+            answer = connection.call(version, request, left) => answer,
+            // One that has gone silent never answers.
+            Ok(_) = leader.wait_for(|now| *now != hint && now.is_some_and(|now| now != asked)) => {
+                self.next = 0;
+                Err(CallError::Superseded)
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::config::listeners::Voter;
+use crate::net::dial::dial_now;
 
 /// A dial that takes longer proves nothing.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(300);
@@ -57,8 +58,7 @@ async fn is_gone(voter: Option<&Voter>) -> bool {
 }
 
 async fn dial(voter: &Voter) -> io::Result<TcpStream> {
-    let connect = TcpStream::connect((voter.host.as_str(), voter.port));
-    tokio::time::timeout(DIAL_TIMEOUT, connect).await.map_err(|_| io::ErrorKind::TimedOut)?
+    dial_now(&voter.host, voter.port, DIAL_TIMEOUT).await
 }
 
 /// Nothing is ever sent on this connection, so whatever can be read is its end.

@@ -9,12 +9,12 @@ use std::time::Duration;
 use klamm_metadata::controller::Command;
 use klamm_metadata::{Broker, Image};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::handle::ControllerHandle;
+use crate::net::dial::dial_now;
 
 /// A dial that takes longer proves nothing.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(300);
@@ -93,9 +93,8 @@ impl Liveness {
 /// Whether nothing listens at any address of the broker.
 async fn refuses(broker: &Broker) -> bool {
     for endpoint in &broker.listeners {
-        let dial = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
-        match tokio::time::timeout(DIAL_TIMEOUT, dial).await {
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        match dial_now(&endpoint.host, endpoint.port, DIAL_TIMEOUT).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
             _ => return false,
         }
     }

@@ -6,6 +6,8 @@ pub mod forward;
 pub mod handle;
 pub mod leader_watch;
 pub mod liveness;
+mod metadata_fetch;
+mod quorum_health;
 pub mod runtime;
 pub mod service;
 pub mod transport;

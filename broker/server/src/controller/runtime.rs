@@ -1,7 +1,7 @@
 //! The active controller: a single writer that decides what waits, proposes it as one entry, and answers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use klamm_metadata::controller::{Controller, Reply, Settings};
 use klamm_metadata::{Image, Record};
@@ -17,7 +17,9 @@ use crate::clock::now_ms;
 /// Commands decided into one entry.
 const MAX_BURST: usize = 256;
 /// Longest wait between two looks at the clock while active.
-const MAX_SLEEP: Duration = Duration::from_millis(500);
+const MAX_SLEEP: Duration = Duration::from_millis(200);
+/// A longer time between two looks is one in which this node heard nobody: it was paused, starved, or waited for its disk.
+const STALL: Duration = Duration::from_millis(300);
 
 /// Replies that wait for the entry.
 type Owed = Vec<(oneshot::Sender<Result<Reply, ErrorCode>>, Reply)>;
@@ -30,6 +32,30 @@ pub struct ControllerTask {
     /// Told the image whenever this node becomes active, to check brokers at once.
     activated: mpsc::UnboundedSender<Arc<Image>>,
     active: Option<(i32, Controller)>,
+    /// Who led before.
+    previous: Option<i32>,
+    clock: Steady,
+    last_look: Instant,
+}
+
+/// Unix time that never jumps: sessions must not end because somebody set the clock.
+struct Steady {
+    start: Instant,
+    start_ms: i64,
+}
+
+impl Steady {
+    fn begin() -> Self {
+        Self { start: Instant::now(), start_ms: now_ms() }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.start_ms.saturating_add(millis(self.start.elapsed()))
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl ControllerTask {
@@ -40,7 +66,8 @@ impl ControllerTask {
         settings: Settings,
         activated: mpsc::UnboundedSender<Arc<Image>>,
     ) -> Self {
-        Self { quorum, inbox, settings, activated, active: None }
+        let (clock, last_look) = (Steady::begin(), Instant::now());
+        Self { quorum, inbox, settings, activated, active: None, previous: None, clock, last_look }
     }
 
     /// Runs until `stop` is cancelled.
@@ -48,6 +75,7 @@ impl ControllerTask {
         let mut status = self.quorum.status();
         let mut burst = Vec::new();
         loop {
+            self.notice_stall();
             self.follow(&status);
             let sleep = self.sleep();
             tokio::select! {
@@ -69,19 +97,31 @@ impl ControllerTask {
         }
     }
 
+    fn notice_stall(&mut self) {
+        let stall = self.last_look.elapsed();
+        self.last_look = Instant::now();
+        if let Some((_, controller)) = self.active.as_mut().filter(|_| stall > STALL) {
+            info!(?stall, "the controller could not listen; nobody is fenced for being silent meanwhile");
+            controller.on_stall(millis(stall));
+        }
+    }
+
     /// Takes over or gives up the role as the quorum says.
     fn follow(&mut self, status: &watch::Receiver<QuorumStatus>) {
-        let (is_active, epoch) = {
+        let (is_active, epoch, leader) = {
             let status = status.borrow();
-            (status.is_active, status.epoch)
+            (status.is_active, status.epoch, status.leader)
         };
+        if !is_active && self.active.is_none() {
+            self.previous = leader.or(self.previous);
+        }
         match &self.active {
             Some((known, _)) if is_active && *known == epoch => {}
             None if !is_active => {}
             _ if is_active => {
                 let image = self.image();
                 let mut controller = Controller::new(self.settings.clone());
-                controller.on_become_active(&image, now_ms());
+                controller.on_become_active(&image, self.previous.take(), self.clock.now_ms());
                 info!(epoch, offset = image.offset(), "this node is the active controller");
                 self.active = Some((epoch, controller));
                 // Nobody listens during shutdown.
@@ -90,6 +130,7 @@ impl ControllerTask {
             _ => {
                 info!(epoch, "this node is no longer the active controller");
                 self.active = None;
+                self.previous = leader;
             }
         }
     }
@@ -100,8 +141,9 @@ impl ControllerTask {
 
     fn sleep(&self) -> Duration {
         let deadline = self.active.as_ref().and_then(|(_, c)| c.next_deadline());
-        let wait =
-            deadline.map_or(MAX_SLEEP, |at| Duration::from_millis(u64::try_from(at - now_ms()).unwrap_or(0)));
+        let wait = deadline.map_or(MAX_SLEEP, |at| {
+            Duration::from_millis(u64::try_from(at - self.clock.now_ms()).unwrap_or(0))
+        });
         wait.clamp(Duration::from_millis(1), MAX_SLEEP)
     }
 
@@ -118,8 +160,13 @@ impl ControllerTask {
         let mut records = Vec::new();
         let mut owed: Owed = Vec::with_capacity(burst.len());
         for Submission { command, reply } in burst {
-            let decision =
-                controller.handle(&working, command, now_ms(), image.offset() + 1, &mut rand::random);
+            let decision = controller.handle(
+                &working,
+                command,
+                self.clock.now_ms(),
+                image.offset() + 1,
+                &mut rand::random,
+            );
             working.apply(working.offset(), working.epoch(), &decision.records);
             records.extend(decision.records);
             owed.push((reply, decision.reply));
@@ -133,7 +180,7 @@ impl ControllerTask {
         let image = self.image();
         let Some((epoch, controller)) = self.active.as_mut() else { return };
         let epoch = *epoch;
-        let decisions = controller.tick(&image, now_ms());
+        let decisions = controller.tick(&image, self.clock.now_ms());
         let records: Vec<Record> = decisions.into_iter().flat_map(|d| d.records).collect();
         if let Err(error) = self.propose(epoch, records).await {
             warn!(%error, "a periodic decision was not recorded");

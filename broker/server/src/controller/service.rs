@@ -1,23 +1,21 @@
 //! What a controller serves on its CONTROLLER listener: the quorum's calls, brokers, and forwarded requests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use klamm_metadata::controller::{Command, Reply};
-use klamm_quorum::{Fetched, Quorum};
+use klamm_quorum::Quorum;
 use klamm_wire::catalogue::Listener;
 use klamm_wire::messages as m;
 use klamm_wire::messages::envelope_request::EnvelopeRequest;
 use klamm_wire::messages::envelope_response::EnvelopeResponse;
 use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
-use klamm_wire::messages::metadata_fetch_response::{MetadataBatch, MetadataFetchResponse};
 use klamm_wire::{ErrorCode, Message, Segment, Str};
 
-use super::describe_quorum;
 use super::handle::ControllerHandle;
 use super::liveness::Liveness;
+use super::{describe_quorum, metadata_fetch, quorum_health};
 use crate::api::{self, Context};
 use crate::clock::now_ms;
 use crate::config::listeners::Voter;
@@ -151,7 +149,7 @@ impl Inner {
                 }
                 MetadataFetchRequest::API_KEY => {
                     let request = decode(&context, body)?;
-                    encode(&context, &self.metadata_fetch(request).await)
+                    encode(&context, &metadata_fetch::answer(&self.quorum, &self.cluster_id, request).await)
                 }
                 m::broker_heartbeat_request::BrokerHeartbeatRequest::API_KEY => {
                     self.heartbeat(context, body).await
@@ -195,6 +193,20 @@ impl Inner {
             m::elect_leaders_request::ElectLeadersRequest::API_KEY => {
                 command!(self, context, body, ElectLeaders)
             }
+            m::begin_disruption_request::BeginDisruptionRequest::API_KEY => {
+                let request = decode(&context, body)?;
+                let health = quorum_health::probe(&self.quorum).await;
+                self.decide(&context, Command::BeginDisruption(request, health)).await
+            }
+            m::end_disruption_request::EndDisruptionRequest::API_KEY => {
+                self.decide(&context, Command::EndDisruption(decode(&context, body)?)).await
+            }
+            m::describe_disruptions_request::DescribeDisruptionsRequest::API_KEY => {
+                let _no_fields: m::describe_disruptions_request::DescribeDisruptionsRequest =
+                    decode(&context, body)?;
+                let health = quorum_health::recent(&self.quorum);
+                self.decide(&context, Command::DescribeDisruptions(health)).await
+            }
             m::describe_quorum_request::DescribeQuorumRequest::API_KEY => {
                 let status = self.quorum.status().borrow().clone();
                 if !status.is_active {
@@ -206,6 +218,16 @@ impl Inner {
                 )
             }
             key => Err(Refusal::Malformed(format!("api key {key} is not served here"))),
+        }
+    }
+
+    /// What the controller says about disruptions.
+    async fn decide(&self, context: &Context, command: Command) -> Answer {
+        match self.controller.submit(command).await {
+            Ok(Reply::BeginDisruption(response)) => encode(context, &response),
+            Ok(Reply::EndDisruption(response)) => encode(context, &response),
+            Ok(Reply::DescribeDisruptions(response)) => encode(context, &response),
+            _ => Err(Refusal::NotController),
         }
     }
 
@@ -262,55 +284,6 @@ impl Inner {
         };
         encode(&context, &response)
     }
-
-    /// Committed records from an offset on; waits a while when there are none yet.
-    async fn metadata_fetch(&self, request: MetadataFetchRequest) -> MetadataFetchResponse {
-        if *request.cluster_id != *self.cluster_id {
-            return MetadataFetchResponse {
-                error_code: ErrorCode::InconsistentClusterId.code(),
-                leader_id: -1,
-                ..MetadataFetchResponse::default()
-            };
-        }
-        let (mut status, mut image) = (self.quorum.status(), self.quorum.image());
-        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-        let known_leader = status.borrow().leader;
-        // Applied, not committed: only what is applied can be read.
-        let news = async {
-            tokio::select! {
-                _ = image.wait_for(|i| i.offset() >= request.offset) => {}
-                _ = status.wait_for(|s| s.leader != known_leader) => {}
-            }
-        };
-        // Nothing new in time is an answer too.
-        drop(tokio::time::timeout(wait, news).await);
-        let status = self.quorum.status().borrow().clone();
-        let mut response = MetadataFetchResponse {
-            leader_id: status.leader.unwrap_or(-1),
-            leader_epoch: status.epoch,
-            high_watermark: status.high_watermark,
-            snapshot_offset: -1,
-            ..MetadataFetchResponse::default()
-        };
-        let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
-        match self.quorum.read_committed(request.offset, max_bytes) {
-            Ok(Fetched::Batches(batches)) => response.batches = batches.into_iter().map(batch).collect(),
-            Ok(Fetched::Snapshot { offset, epoch, bytes }) => {
-                response.snapshot_offset = offset;
-                response.snapshot_epoch = epoch;
-                response.snapshot = Some(bytes);
-            }
-            Err(error) => {
-                tracing::debug!(%error, offset = request.offset, "metadata fetch");
-                response.high_watermark = request.offset;
-            }
-        }
-        response
-    }
-}
-
-fn batch((offset, epoch, records): (i64, i32, Bytes)) -> MetadataBatch {
-    MetadataBatch { offset, epoch, records, ..MetadataBatch::default() }
 }
 
 fn decode<R: Message>(context: &Context, body: Bytes) -> Result<R, Refusal> {

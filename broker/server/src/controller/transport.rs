@@ -125,7 +125,7 @@ impl Inner {
 fn unreachable_peer(error: CallError) -> TransportError {
     match error {
         CallError::Timeout(_) => TransportError::TimedOut,
-        CallError::Malformed(_) => TransportError::Failed(error.to_string()),
+        CallError::Malformed(_) | CallError::Superseded => TransportError::Failed(error.to_string()),
         CallError::Io(_) => TransportError::Unreachable(error.to_string()),
     }
 }

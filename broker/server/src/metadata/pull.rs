@@ -18,6 +18,8 @@ use crate::net::client::Connection;
 const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a controller may hold an answer when there is nothing new.
 const MAX_WAIT: Duration = Duration::from_millis(500);
+/// How much later than that it may come.
+const CALL_GRACE: Duration = Duration::from_millis(500);
 /// Bytes of one answer.
 const MAX_BYTES: i32 = 8 << 20;
 /// Pause after a controller could not be reached.
@@ -77,7 +79,8 @@ impl Puller {
                 max_bytes: MAX_BYTES,
                 ..MetadataFetchRequest::default()
             };
-            let response = connection.call(0, &request, MAX_WAIT * 4).await.map_err(|e| e.to_string())?;
+            let response =
+                connection.call(0, &request, MAX_WAIT + CALL_GRACE).await.map_err(|e| e.to_string())?;
             self.take(response)?;
         }
     }

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use klamm_wire::{Request, RequestHeader, Str};
 use tokio::net::TcpStream;
 
+use super::dial::dial;
 use super::frame::FrameReader;
 use super::response::Response;
 
@@ -22,6 +23,9 @@ pub enum CallError {
     /// No answer in time; the connection must not be used again.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    /// Another peer has become the one to ask.
+    #[error("another node has taken over")]
+    Superseded,
     /// The answer does not parse.
     #[error("malformed answer: {0}")]
     Malformed(String),
@@ -46,8 +50,7 @@ impl Connection {
         client_id: &Str,
         timeout: Duration,
     ) -> Result<Self, CallError> {
-        let dial = TcpStream::connect((host, port));
-        let stream = tokio::time::timeout(timeout, dial).await.map_err(|_| CallError::Timeout(timeout))??;
+        let stream = dial(host, port, timeout).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,

@@ -20,30 +20,41 @@ use crate::config::listeners::Endpoint;
 const BACKLOG: i32 = 1024;
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
+/// Why a listener is not bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Its host name has no address; it may get one later.
+    #[error("{0}")]
+    Unresolved(io::Error),
+    /// The system refuses; the text names the listener and what to do.
+    #[error("{0}")]
+    Refused(String),
+}
+
 /// Binds a listener; an empty host means every interface.
 ///
 /// # Errors
-/// The system's error with the listener and what to do in its text.
-pub fn bind(endpoint: &Endpoint) -> io::Result<std::net::TcpListener> {
+/// See [`BindError`].
+pub fn bind(endpoint: &Endpoint) -> Result<std::net::TcpListener, BindError> {
     let host = if endpoint.host.is_empty() { "0.0.0.0" } else { &endpoint.host };
-    let explain = |e: io::Error| {
-        let hint = match e.kind() {
-            io::ErrorKind::AddrInUse => {
-                "; another process uses this port: stop it or choose another port in listeners"
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                "; this machine has no such address: use 0.0.0.0 or one of its own in listeners"
-            }
-            _ => "",
-        };
-        io::Error::new(e.kind(), format!("cannot listen on {endpoint}: {e}{hint}"))
-    };
     let address = (host, endpoint.port)
         .to_socket_addrs()
-        .map_err(explain)?
-        .next()
-        .ok_or_else(|| explain(io::ErrorKind::AddrNotAvailable.into()))?;
-    bind_address(address).map_err(explain)
+        .and_then(|mut found| found.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+        .map_err(BindError::Unresolved)?;
+    bind_address(address).map_err(|error| BindError::Refused(explain(endpoint, &error)))
+}
+
+fn explain(endpoint: &Endpoint, error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process uses this port: stop it or choose another port in listeners"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine has no such address: use 0.0.0.0 or one of its own in listeners"
+        }
+        _ => "",
+    };
+    format!("cannot listen on {endpoint}: {error}{hint}")
 }
 
 fn bind_address(address: SocketAddr) -> io::Result<std::net::TcpListener> {

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod connection;
+pub mod dial;
 pub mod frame;
 pub mod listener;
 pub mod response;

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,14 @@ pub(super) enum Next {
 pub(super) struct Engine {
     queue: Mutex<Queue>,
     ready: Condvar,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<IoThread>>,
+    born: Instant,
+}
+
+/// One thread, and since when it has been at its job: milliseconds since the engine began, 0 while it has none.
+struct IoThread {
+    handle: JoinHandle<()>,
+    busy_since: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -44,16 +52,18 @@ struct Queue {
 impl Engine {
     /// An engine whose threads are not started yet.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { queue: Mutex::default(), ready: Condvar::new(), threads: Mutex::default() })
+        let (queue, threads) = Default::default();
+        Arc::new(Self { queue, ready: Condvar::new(), threads, born: Instant::now() })
     }
 
     /// Starts the threads.
     pub(super) fn start(self: &Arc<Self>, threads: usize) -> io::Result<()> {
         for number in 0..threads {
-            let engine = Arc::clone(self);
-            let thread =
-                std::thread::Builder::new().name(format!("log-io-{number}")).spawn(move || engine.work())?;
-            self.threads.lock().push(thread);
+            let (engine, busy_since) = (Arc::clone(self), Arc::new(AtomicU64::new(0)));
+            let busy = Arc::clone(&busy_since);
+            let thread = std::thread::Builder::new().name(format!("log-io-{number}"));
+            let handle = thread.spawn(move || engine.work(&busy))?;
+            self.threads.lock().push(IoThread { handle, busy_since });
         }
         Ok(())
     }
@@ -90,17 +100,41 @@ impl Engine {
     pub(super) fn stop(&self) {
         self.queue.lock().is_stopping = true;
         self.ready.notify_all();
-        for thread in self.threads.lock().drain(..) {
-            if thread.join().is_err() {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.handle.join().is_err() {
                 tracing::error!("a log IO thread panicked");
             }
         }
     }
 
-    fn work(&self) {
+    /// Why a thread is of no use any more: it has ended, or has been at one job for longer than `patience`.
+    pub(super) fn stuck(&self, patience: Duration) -> Option<String> {
+        let now = self.millis();
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.threads.lock().iter().find_map(|thread| {
+            let name = thread.handle.thread().name().unwrap_or("log-io").to_owned();
+            let since = thread.busy_since.load(Ordering::Relaxed);
+            if thread.handle.is_finished() {
+                return Some(format!("the thread {name} has ended"));
+            }
+            let busy = now.saturating_sub(since);
+            (since > 0 && busy > patience)
+                .then(|| format!("the thread {name} has been in one write for {busy} ms"))
+        })
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn work(&self, busy_since: &AtomicU64) {
         self.queue.lock().awake += 1;
         while let Some(partition) = self.next() {
-            match partition.write() {
+            busy_since.store(self.millis().max(1), Ordering::Relaxed);
+            let next = partition.write();
+            busy_since.store(0, Ordering::Relaxed);
+            match next {
                 Next::Idle => {}
                 Next::Again => self.enqueue(partition),
                 Next::Later(pause) => {

@@ -19,6 +19,8 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 /// Last offset in tiered storage, which there is not.
 const LATEST_TIERED: i64 = -5;
+/// First offset that waits to be moved to tiered storage.
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// An answer of ListOffsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Partition {
                 })
             }
             MAX_TIMESTAMP => Ok(state.committed(state.log.max_timestamp_offset()?)),
-            LATEST_TIERED => Ok(ListedOffset::NONE),
+            LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(ListedOffset::NONE),
             _ if timestamp < 0 => Err(ErrorCode::UnsupportedVersion.into()),
             _ => Ok(state.committed(state.log.offset_for_timestamp(timestamp)?)),
         }

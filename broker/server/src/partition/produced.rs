@@ -16,6 +16,10 @@ const MAX_DECOMPRESSED: usize = 128 << 20;
 /// Kafka's code for what is wrong with it.
 pub(super) fn accept(batch: BytesMut, settings: &TopicSettings, now_ms: i64) -> Result<BytesMut, Refused> {
     let header = validate_produced(&batch, settings.max_message_bytes())?;
+    if header.attributes.is_transactional() {
+        let message = "transactions are not supported: nothing would ever commit the batch";
+        return Err(Refused::new(ErrorCode::InvalidTxnState, message));
+    }
     check_timestamp(&header, settings, now_ms)?;
     if settings.log.compact {
         check_keys(&header, &batch)?;

@@ -160,6 +160,11 @@ impl Registry {
         self.replicas.shared.failure.borrow().is_some()
     }
 
+    /// Why a thread that writes logs is of no use any more, `None` while all are.
+    pub fn stuck(&self, patience: Duration) -> Option<String> {
+        self.replicas.shared.engine.stuck(patience)
+    }
+
     /// Space on the volume of the log directory.
     pub fn disk_space(&self) -> Option<DiskSpace> {
         self.replicas.dir.space().ok()

@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use klamm_wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
+use klamm_operator_plan::observed::HostPort;
 use klamm_wire::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
-use klamm_wire::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
-};
+use klamm_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use klamm_wire::{ErrorCode, Str};
 
 use super::topics::TOPIC_RESOURCE;
 use super::{Admin, AdminError};
 
 /// How long a broker may take to carry a change out, in milliseconds.
-const TIMEOUT_MS: i32 = 4_000;
+pub(super) const TIMEOUT_MS: i32 = 4_000;
 /// AlterConfigOp.OpType.
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -42,12 +40,12 @@ impl Admin {
     /// If no broker answers.
     pub async fn create_topics(
         &mut self,
-        ports: &[u16],
+        at: &[HostPort],
         topics: &[NewTopic<'_>],
     ) -> Result<BTreeMap<String, Result<(), AdminError>>, AdminError> {
         let topics = topics.iter().map(creatable).collect();
         let request = CreateTopicsRequest { topics, timeout_ms: TIMEOUT_MS, ..Default::default() };
-        let answer = self.call(ports, &request).await?;
+        let answer = self.call(at, &request).await?;
         let result = |topic: &klamm_wire::messages::create_topics_response::CreatableTopicResult| {
             let created = AdminError::of(topic.error_code, topic.error_message.as_deref());
             let exists = |error: &AdminError| error.is(ErrorCode::TopicAlreadyExists);
@@ -57,54 +55,6 @@ impl Admin {
             )
         };
         Ok(answer.topics.iter().map(result).collect())
-    }
-
-    /// Adds partitions to a topic until it has `count`.
-    ///
-    /// # Errors
-    /// If no broker answers, or the cluster refuses.
-    pub async fn grow_topic(&mut self, ports: &[u16], topic: &str, count: i32) -> Result<(), AdminError> {
-        let topic = CreatePartitionsTopic {
-            name: Str::copy_from(topic),
-            count,
-            assignments: None,
-            ..Default::default()
-        };
-        let request =
-            CreatePartitionsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, ..Default::default() };
-        let answer = self.call(ports, &request).await?;
-        let refused =
-            |result: &klamm_wire::messages::create_partitions_response::CreatePartitionsTopicResult| {
-                AdminError::of(result.error_code, result.error_message.as_deref())
-            };
-        answer.results.iter().try_for_each(refused)
-    }
-
-    /// Sets and resets configuration of a topic, leaving the rest alone.
-    ///
-    /// # Errors
-    /// If no broker answers, or the cluster refuses.
-    pub async fn alter_topic_config(
-        &mut self,
-        ports: &[u16],
-        topic: &str,
-        set: &BTreeMap<String, String>,
-        reset: &BTreeSet<String>,
-    ) -> Result<(), AdminError> {
-        let set = set.iter().map(|(key, value)| operation(key, SET, Some(value)));
-        let reset = reset.iter().map(|key| operation(key, DELETE, None));
-        let resource = AlterConfigsResource {
-            resource_type: TOPIC_RESOURCE,
-            resource_name: Str::copy_from(topic),
-            configs: set.chain(reset).collect(),
-            ..Default::default()
-        };
-        let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
-        let answer = self.call(ports, &request).await?;
-        let refused = |result: &klamm_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse| {
-            AdminError::of(result.error_code, result.error_message.as_deref())
-        };
-        answer.responses.iter().try_for_each(refused)
     }
 }
 
@@ -120,6 +70,22 @@ fn creatable(topic: &NewTopic<'_>) -> CreatableTopic {
         num_partitions: topic.partitions.unwrap_or(BROKER_DEFAULT),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
         configs: topic.config.iter().map(config).collect(),
+        ..Default::default()
+    }
+}
+
+/// What to set on a topic and what goes back to its default.
+pub(super) fn resource(
+    topic: &str,
+    set: &BTreeMap<String, String>,
+    reset: &BTreeSet<String>,
+) -> AlterConfigsResource {
+    let set = set.iter().map(|(key, value)| operation(key, SET, Some(value)));
+    let reset = reset.iter().map(|key| operation(key, DELETE, None));
+    AlterConfigsResource {
+        resource_type: TOPIC_RESOURCE,
+        resource_name: Str::copy_from(topic),
+        configs: set.chain(reset).collect(),
         ..Default::default()
     }
 }

@@ -1,10 +1,10 @@
 //! One connection to a broker: one request at a time, versions negotiated when it opens.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use klamm_operator_plan::observed::HostPort;
 use klamm_wire::messages::api_versions_request::ApiVersionsRequest;
 use klamm_wire::{
     Request, RequestHeader, Segment, decode_from_bytes, decode_response_header, encode_request_frame,
@@ -20,28 +20,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 const API_VERSIONS_VERSION: i16 = 3;
+/// Keys of APIs that only Klamm has begin here.
+const FIRST_PRIVATE: i16 = 1000;
 
 /// A connection to one broker.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    port: u16,
+    at: HostPort,
     correlation_id: i32,
     /// The lowest and highest version of every API that the broker serves.
     versions: BTreeMap<i16, (i16, i16)>,
 }
 
 impl Connection {
-    /// Connects to a port of the loopback address and asks which versions the broker serves.
+    /// Connects to an address and asks which versions the broker serves.
     ///
     /// # Errors
     /// `Unreachable` if nobody answers in time, `Protocol` if it is no Kafka broker.
-    pub async fn open(port: u16) -> Result<Self, AdminError> {
-        let connect = timeout(PATIENCE, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await;
+    pub async fn open(at: &HostPort) -> Result<Self, AdminError> {
+        let connect = timeout(PATIENCE, TcpStream::connect((at.host.as_str(), at.port))).await;
         let stream =
-            connect.map_err(|_| unreachable_at(port, "no answer"))?.map_err(|e| unreachable_at(port, e))?;
-        stream.set_nodelay(true).map_err(|e| unreachable_at(port, e))?;
-        let mut connection = Self { stream, port, correlation_id: 0, versions: BTreeMap::new() };
+            connect.map_err(|_| unreachable_at(at, "no answer"))?.map_err(|e| unreachable_at(at, e))?;
+        stream.set_nodelay(true).map_err(|e| unreachable_at(at, e))?;
+        let at = at.clone();
+        let mut connection = Self { stream, at, correlation_id: 0, versions: BTreeMap::new() };
         let request = ApiVersionsRequest {
             client_software_name: "klamm-operator".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
@@ -56,9 +59,9 @@ impl Connection {
         Ok(connection)
     }
 
-    /// The port that it is connected to.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// The address that it is connected to.
+    pub fn address(&self) -> &HostPort {
+        &self.at
     }
 
     /// Sends a request in the highest version that both sides know and waits for the answer.
@@ -67,7 +70,9 @@ impl Connection {
     /// `Unreachable` if the connection breaks or the answer takes too long, `Protocol` if there is no common version
     /// or the answer cannot be decoded.
     pub async fn call<R: Request>(&mut self, request: &R) -> Result<R::Response, AdminError> {
-        let (min, max) = self.versions.get(&R::API_KEY).copied().unwrap_or((0, -1));
+        // Private APIs are served and not advertised; they have one version.
+        let unadvertised = if R::API_KEY >= FIRST_PRIVATE { (R::MIN, R::MAX) } else { (0, -1) };
+        let (min, max) = self.versions.get(&R::API_KEY).copied().unwrap_or(unadvertised);
         let version = max.min(R::MAX);
         if version < min.max(R::MIN) {
             return Err(AdminError::Protocol(format!("it does not serve API {} as we know it", R::API_KEY)));
@@ -79,7 +84,7 @@ impl Connection {
         self.correlation_id = self.correlation_id.wrapping_add(1);
         let frame = self.frame(request, version)?;
         let answer = timeout(PATIENCE, self.send_and_receive(&frame)).await;
-        let answer = answer.map_err(|_| unreachable_at(self.port, "no answer in time"))??;
+        let answer = answer.map_err(|_| unreachable_at(&self.at, "no answer in time"))??;
         let garbled = |error: klamm_wire::DecodeError| AdminError::Protocol(error.to_string());
         let (correlation_id, body) = decode_response_header(R::API_KEY, version, answer).map_err(garbled)?;
         if correlation_id != self.correlation_id {
@@ -107,8 +112,8 @@ impl Connection {
     }
 
     async fn send_and_receive(&mut self, frame: &[u8]) -> Result<Bytes, AdminError> {
-        let port = self.port;
-        let broken = |error: std::io::Error| unreachable_at(port, error);
+        let at = &self.at;
+        let broken = |error: std::io::Error| unreachable_at(at, error);
         self.stream.write_all(frame).await.map_err(broken)?;
         let length = self.stream.read_i32().await.map_err(broken)?;
         let length = usize::try_from(length).ok().filter(|length| *length <= MAX_ANSWER);
@@ -120,6 +125,6 @@ impl Connection {
     }
 }
 
-fn unreachable_at(port: u16, why: impl std::fmt::Display) -> AdminError {
-    AdminError::Unreachable(format!("127.0.0.1:{port}: {why}"))
+fn unreachable_at(at: &HostPort, why: impl std::fmt::Display) -> AdminError {
+    AdminError::Unreachable(format!("{at}: {why}"))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use klamm_operator_plan::observed::{ObservedPartition, ObservedTopic};
+use klamm_operator_plan::observed::{HostPort, ObservedPartition, ObservedTopic};
 use klamm_wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use klamm_wire::messages::describe_configs_response::DescribeConfigsResult;
 use klamm_wire::messages::describe_quorum_request::{DescribeQuorumRequest, PartitionData, TopicData};
@@ -26,16 +26,16 @@ impl Admin {
     /// If no broker answers, or one answers with an error.
     pub async fn topics(
         &mut self,
-        ports: &[u16],
+        at: &[HostPort],
         managed: &[&str],
     ) -> Result<BTreeMap<String, ObservedTopic>, AdminError> {
         let everything =
             MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
-        let answer = self.call(ports, &everything).await?;
+        let answer = self.call(at, &everything).await?;
         AdminError::of(answer.error_code, None)?;
         let mut topics: BTreeMap<String, ObservedTopic> = answer.topics.iter().filter_map(topic).collect();
         let present: Vec<&str> = managed.iter().copied().filter(|name| topics.contains_key(*name)).collect();
-        for (name, config) in self.topic_configs(ports, &present).await? {
+        for (name, config) in self.topic_configs(at, &present).await? {
             if let Some(topic) = topics.get_mut(&name) {
                 topic.config = config;
             }
@@ -46,7 +46,7 @@ impl Admin {
     /// What is set on these topics themselves.
     async fn topic_configs(
         &mut self,
-        ports: &[u16],
+        at: &[HostPort],
         names: &[&str],
     ) -> Result<BTreeMap<String, BTreeMap<String, String>>, AdminError> {
         if names.is_empty() {
@@ -60,7 +60,7 @@ impl Admin {
         };
         let request =
             DescribeConfigsRequest { resources: names.iter().map(resource).collect(), ..Default::default() };
-        let answer = self.call(ports, &request).await?;
+        let answer = self.call(at, &request).await?;
         let mut configs = BTreeMap::new();
         for result in &answer.results {
             match AdminError::of(result.error_code, result.error_message.as_deref()) {
@@ -77,11 +77,11 @@ impl Admin {
     ///
     /// # Errors
     /// If no broker answers, or one answers with an error.
-    pub async fn active_controller(&mut self, ports: &[u16]) -> Result<Option<i32>, AdminError> {
+    pub async fn active_controller(&mut self, at: &[HostPort]) -> Result<Option<i32>, AdminError> {
         let partitions = vec![PartitionData { partition_index: 0, ..Default::default() }];
         let topic = TopicData { topic_name: METADATA_TOPIC.into(), partitions, ..Default::default() };
         let answer =
-            self.call(ports, &DescribeQuorumRequest { topics: vec![topic], ..Default::default() }).await?;
+            self.call(at, &DescribeQuorumRequest { topics: vec![topic], ..Default::default() }).await?;
         AdminError::of(answer.error_code, answer.error_message.as_deref())?;
         let partition = answer.topics.first().and_then(|topic| topic.partitions.first());
         Ok(partition.map(|partition| partition.leader_id).filter(|leader| *leader >= 0))

@@ -1,6 +1,7 @@
 //! `status.json`: how things are, kept current for people and scripts.
 
 use klamm_operator_api::conditions::Condition;
+use klamm_operator_api::status::Operations;
 use serde::{Deserialize, Serialize};
 
 use super::{DataDir, DataError, replace};
@@ -24,6 +25,9 @@ pub struct Status {
     pub brokers: Vec<BrokerStatus>,
     /// Ready, Reconciling and Stalled of the cluster.
     pub conditions: Vec<Condition>,
+    /// What is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Operations>,
     /// Every topic of the manifest.
     pub topics: Vec<TopicStatus>,
     /// The pid of the `up` that wrote this; none once it has stopped.

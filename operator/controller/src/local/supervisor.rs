@@ -1,6 +1,6 @@
 //! Every node of one data directory: adopts, starts, watches and stops them, and keeps `state.json` true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -108,7 +108,10 @@ impl Supervisor {
             let roles = self.state.nodes.get(id)?.roles();
             let stored = properties_file::read(&self.dir.node_properties(*id));
             let running = node.properties().cloned();
-            Some((*id, ObservedNode { roles, stored, running, state: node.state(now) }))
+            Some((
+                *id,
+                ObservedNode { roles, stored, running, state: node.state(now), outdated: BTreeSet::new() },
+            ))
         };
         self.nodes.iter().filter_map(one).collect()
     }

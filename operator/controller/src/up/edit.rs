@@ -25,7 +25,7 @@ impl Up {
         }
         self.progress.say("the manifest was edited");
         self.manifest = edited;
-        self.look_at_topics = true;
+        self.look_again = true;
     }
 
     fn refuse(&mut self, error: String) {

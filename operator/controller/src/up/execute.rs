@@ -1,36 +1,29 @@
-//! Carries actions out on local processes and through the Kafka protocol.
+//! Carries actions out on local processes; those that need the Kafka protocol are handed on.
 
 use std::time::Instant;
 
 use klamm_operator_api::conditions::Reason;
+use klamm_operator_plan::Action;
 use klamm_operator_plan::status::Failure;
-use klamm_operator_plan::{Action, Subject};
-use klamm_wire::ErrorCode;
 use uuid::Uuid;
 
 use super::{Up, UpError};
-use crate::admin::AdminError;
-use crate::admin::changes::NewTopic;
 use crate::kafka_id;
 use crate::local::supervisor::NodeError;
 
 impl Up {
-    /// Carries out what is due. A restart needs knowledge of the partitions from this very round.
-    pub(super) async fn execute(&mut self, actions: &[Action], fresh: bool) -> Result<(), UpError> {
+    /// Carries out what is due.
+    pub(super) async fn execute(&mut self, actions: &[Action]) -> Result<(), UpError> {
         let due: Vec<&Action> = actions.iter().filter(|action| self.is_due(action)).collect();
         for action in due.iter().filter(|action| action.topic().is_none()) {
-            if action.is_disruptive() && !fresh {
-                self.look_at_topics = true;
-                continue;
+            match action {
+                Action::RequestDisruption { .. }
+                | Action::RestartNode { .. }
+                | Action::EndDisruption { .. } => self.disrupt(action).await,
+                _ => self.on_nodes(action)?,
             }
-            self.on_nodes(action)?;
         }
-        let new: Vec<&Action> =
-            due.iter().copied().filter(|action| matches!(action, Action::CreateTopic { .. })).collect();
-        self.create_topics(&new).await;
-        for action in due {
-            self.on_topic(action).await;
-        }
+        self.change_topics(&due).await;
         Ok(())
     }
 
@@ -65,7 +58,7 @@ impl Up {
     fn try_on_nodes(&mut self, action: &Action) -> Result<(), NodeError> {
         match action {
             Action::FoundQuorum { voters } => {
-                self.nodes.state.cluster_id.get_or_insert_with(new_cluster_id);
+                self.nodes.state.cluster_id.get_or_insert_with(kafka_id::new_cluster_id);
                 self.nodes.state.voters = Some(voters.clone());
                 Ok(self.nodes.state.store(&self.dir)?)
             }
@@ -78,99 +71,7 @@ impl Up {
             }
             Action::UpdateNodeConfig { node, properties } => self.nodes.configure(*node, properties),
             Action::StartNode { node } => self.nodes.start(*node),
-            Action::RestartNode { node, .. } => {
-                self.nodes.stop(*node);
-                Ok(())
-            }
-            Action::CreateTopic { .. } | Action::GrowTopic { .. } | Action::AlterTopicConfig { .. } => Ok(()),
-        }
-    }
-
-    async fn create_topics(&mut self, actions: &[&Action]) {
-        let topics: Vec<NewTopic<'_>> = actions.iter().filter_map(|action| new_topic(action)).collect();
-        if topics.is_empty() {
-            return;
-        }
-        let mut results = match self.admin.create_topics(&self.ready_ports(), &topics).await {
-            Ok(results) => results,
-            Err(error) => {
-                let same = |topic: &NewTopic<'_>| (topic.name.to_owned(), Err(copy(&error)));
-                topics.iter().map(same).collect()
-            }
-        };
-        for action in actions {
-            let missing = || Err(AdminError::Protocol("it does not mention the topic".into()));
-            let result = action.topic().and_then(|topic| results.remove(topic)).unwrap_or_else(missing);
-            self.note(action, result);
-        }
-    }
-
-    async fn on_topic(&mut self, action: &Action) {
-        let ports = self.ready_ports();
-        let result = match action {
-            Action::GrowTopic { topic, to, .. } => self.admin.grow_topic(&ports, topic, *to).await,
-            Action::AlterTopicConfig { topic, set, reset } => {
-                self.admin.alter_topic_config(&ports, topic, set, reset).await
-            }
-            _ => return,
-        };
-        self.note(action, result);
-    }
-
-    /// Takes note of the outcome of a change to a topic.
-    fn note(&mut self, action: &Action, result: Result<(), AdminError>) {
-        self.look_at_topics = true;
-        let topic = action.topic().and_then(|name| self.manifest.desired.topics.get(name));
-        let subject = topic.map_or_else(|| Subject::Topic(String::new()), |topic| topic.subject());
-        match result {
-            Ok(()) => {
-                self.progress.say(action);
-                self.attempts.succeeded(action, subject, Instant::now());
-            }
-            Err(error) => {
-                let failure = Failure { reason: reason(&error), message: error.detail() };
-                let line = format!("{action} failed: {error}");
-                if self.attempts.failed(action, subject, failure, Instant::now()) {
-                    self.progress.say(line);
-                }
-            }
-        }
-    }
-}
-
-fn new_topic(action: &Action) -> Option<NewTopic<'_>> {
-    match action {
-        Action::CreateTopic { topic, partitions, replicas, config } => {
-            Some(NewTopic { name: topic, partitions: *partitions, replicas: *replicas, config })
-        }
-        _ => None,
-    }
-}
-
-fn reason(error: &AdminError) -> Reason {
-    match error {
-        error if error.is(ErrorCode::InvalidConfig) => Reason::InvalidConfig,
-        error if error.is(ErrorCode::InvalidReplicationFactor) => Reason::ReplicasNotSatisfiable,
-        AdminError::Unreachable(_) => Reason::ClusterNotReady,
-        _ => Reason::KafkaError,
-    }
-}
-
-/// The same error for every topic of a request that failed as a whole.
-fn copy(error: &AdminError) -> AdminError {
-    match error {
-        AdminError::Unreachable(why) => AdminError::Unreachable(why.clone()),
-        AdminError::Protocol(why) => AdminError::Protocol(why.clone()),
-        AdminError::Refused { code, detail } => AdminError::Refused { code: *code, detail: detail.clone() },
-    }
-}
-
-/// A random cluster id that does not start with a dash, which command lines would take for an option.
-fn new_cluster_id() -> String {
-    loop {
-        let id = kafka_id::text(Uuid::new_v4());
-        if !id.starts_with('-') {
-            return id;
+            _ => Ok(()),
         }
     }
 }

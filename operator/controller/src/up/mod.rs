@@ -1,23 +1,25 @@
 //! `up`: runs a cluster as processes of this computer and keeps it as the manifest says.
 //!
-//! A loop of gather, plan, execute, status. [`edit`] takes up edits of the manifest, [`attempts`] keeps the loop from
-//! spinning, [`execute`] carries actions out, [`summary`] writes what is known, [`signals`] end it, and [`detach`]
-//! leaves it running in the background.
+//! A loop of gather, plan, execute, status. [`edit`] takes up edits of the manifest, [`ask`] asks the cluster,
+//! [`attempts`] keeps the loop from spinning, [`execute`] carries actions out, with [`disrupt`] and [`topics`],
+//! [`summary`] writes what is known, [`signals`] end it, and [`detach`] leaves it running in the background.
 
-mod attempts;
+mod ask;
+pub mod attempts;
 mod detach;
+mod disrupt;
 mod edit;
 mod execute;
 pub mod progress;
 mod signals;
 mod summary;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use klamm_operator_api::conditions::Reason;
-use klamm_operator_plan::observed::{NodeState, ObservedTopic};
 use klamm_operator_plan::{Action, Observed, Plan, plan};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,6 +34,7 @@ use crate::local::node::{Change, START_BOUND};
 use crate::local::supervisor::{NodeError, Supervisor};
 use crate::manifest::{Manifest, ManifestError};
 use crate::watch::Watch;
+use ask::Said;
 use attempts::Attempts;
 use progress::Progress;
 use signals::StopSignals;
@@ -39,9 +42,6 @@ use signals::StopSignals;
 /// How long to wait between two looks while something moves, and at rest.
 const BUSY: Duration = Duration::from_millis(50);
 const AT_REST: Duration = Duration::from_millis(500);
-/// How often topics are looked at while nothing happens, and at most.
-const TOPICS_AT_REST: Duration = Duration::from_secs(10);
-const TOPICS_BUSY: Duration = Duration::from_millis(200);
 /// A node that dies this often before the cluster was ever ready will not get better by itself.
 const HOPELESS: usize = 3;
 
@@ -118,12 +118,10 @@ struct Up {
     attempts: Attempts,
     progress: Progress,
     status: Status,
-    /// Topics as last seen; none if nobody could be asked.
-    topics: Option<BTreeMap<String, ObservedTopic>>,
-    active_controller: Option<i32>,
-    topics_asked: Option<Instant>,
-    /// Something happened after which topics should be looked at again.
-    look_at_topics: bool,
+    /// What the cluster said when it was asked last.
+    said: Said,
+    /// Something happened after which it should be asked again.
+    look_again: bool,
     /// Why the last edit of the manifest was not taken up.
     refused_edit: Option<String>,
     /// What keeps nodes from being started.
@@ -168,10 +166,8 @@ impl Up {
             progress,
             admin: Admin::default(),
             attempts: Attempts::default(),
-            topics: None,
-            active_controller: None,
-            topics_asked: None,
-            look_at_topics: true,
+            said: Said::default(),
+            look_again: true,
             refused_edit: None,
             node_errors: BTreeMap::new(),
             announced: false,
@@ -213,14 +209,14 @@ impl Up {
             self.reload();
         }
         for (node, change) in self.nodes.observe().await {
-            self.look_at_topics = true;
+            self.look_again = true;
             self.tell(node, change)?;
         }
-        let fresh = self.ask_about_topics().await;
+        self.ask().await;
         let observed = self.gather();
         let plan = plan(&self.manifest.desired, &observed);
         self.attempts.keep_only(&plan.actions, observed.topics.is_some());
-        self.execute(&plan.actions, fresh).await?;
+        self.execute(&plan.actions).await?;
         let ready = self.summarise(&observed, &plan)?;
         if ready && !self.announced {
             self.announce();
@@ -270,55 +266,27 @@ impl Up {
         Ok(())
     }
 
-    /// Asks the cluster about its topics if there is a reason to; whether what is known is fresh.
-    async fn ask_about_topics(&mut self) -> bool {
-        let ports = self.ready_ports();
-        if ports.is_empty() {
-            self.topics = None;
-            return false;
-        }
-        let age = self.topics_asked.map(|at| at.elapsed());
-        let patience = if self.look_at_topics { TOPICS_BUSY } else { TOPICS_AT_REST };
-        if age.is_some_and(|age| age < patience) {
-            return false;
-        }
-        let managed: Vec<&str> = self.manifest.desired.topics.keys().map(String::as_str).collect();
-        self.topics = self.admin.topics(&ports, &managed).await.ok();
-        self.active_controller = self.admin.active_controller(&ports).await.ok().flatten();
-        self.topics_asked = Some(Instant::now());
-        self.look_at_topics = self.topics.is_none();
-        self.topics.is_some()
-    }
-
-    /// The ports of the first listener of every node that is ready.
-    fn ready_ports(&self) -> Vec<u16> {
-        let now = Instant::now();
-        let ready = |id: &i32| self.nodes.node(*id).is_some_and(|node| node.state(now) == NodeState::Ready);
-        let first = self.manifest.desired.cluster.listeners.first();
-        let port = |id: i32| self.nodes.state.ports.get(&id)?.listeners.get(&first?.name).copied();
-        self.nodes.ids().into_iter().filter(ready).filter_map(port).collect()
-    }
-
     fn gather(&self) -> Observed {
         Observed {
             cluster_id: self.nodes.state.cluster_id.clone(),
             voters: self.nodes.state.voters.clone(),
             places: self.nodes.places(),
             nodes: self.nodes.observed(),
-            active_controller: self.active_controller,
-            topics: self.topics.clone(),
+            active_controller: self.said.active_controller,
+            topics: self.said.topics.clone(),
+            disruption: self.said.grant.clone(),
+            refusals: self.said.refusals(),
         }
     }
 
     fn is_busy(&mut self, plan: &Plan) -> bool {
-        let rolling = plan.held.iter().any(|held| held.reason == Reason::RollBlocked);
+        let rolling =
+            !plan.roll.is_empty() || plan.actions.iter().any(|action| action.name() == "EndDisruption");
         let waiting = plan.held.iter().any(|held| held.reason == Reason::ClusterNotReady);
         let in_work = |action: &&Action| action.topic().is_some() && !self.attempts.has_failed(action);
         let topics = plan.actions.iter().any(|action| in_work(&action));
-        self.look_at_topics |= rolling || waiting || topics;
-        !self.nodes.all_ready()
-            || self.look_at_topics
-            || plan.actions.iter().any(|action| self.is_due(action))
+        self.look_again |= rolling || waiting || topics;
+        !self.nodes.all_ready() || self.look_again || plan.actions.iter().any(|action| self.is_due(action))
     }
 
     fn is_due(&self, action: &Action) -> bool {
@@ -342,7 +310,7 @@ impl Up {
         if self.nodes.any_running() {
             self.progress.say("stopping the nodes one after another; once more to stop at once");
         }
-        for id in self.nodes.stop_order(self.active_controller) {
+        for id in self.nodes.stop_order(self.said.active_controller) {
             if self.nodes.node(id).is_some_and(|node| node.pid().is_some()) {
                 self.nodes.stop_and_wait(id).await;
                 self.progress.say(format_args!("node {id} has stopped"));

@@ -27,6 +27,7 @@ impl Up {
             ready,
             brokers: self.brokers(observed),
             conditions,
+            operations: status::operations(desired, observed, plan),
             topics,
             operator: Some(std::process::id()),
         };
@@ -48,7 +49,7 @@ impl Up {
             stopped(ConditionType::Reconciling, ConditionStatus::False),
             stopped(ConditionType::Stalled, ConditionStatus::False),
         ];
-        let mut next = Status { ready: false, operator: None, ..self.status.clone() };
+        let mut next = Status { ready: false, operations: None, operator: None, ..self.status.clone() };
         conditions::update(&mut next.conditions, verdicts, None, &now());
         next.brokers = self.brokers(&observed);
         self.write(next)

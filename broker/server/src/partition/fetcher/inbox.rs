@@ -14,7 +14,7 @@ pub(super) struct Inbox {
     news: Mutex<News>,
     /// Anything is new.
     any: Notify,
-    /// Something is new that does not wait for the fetch under way.
+    /// A partition or another process of the leader, which does not wait for the fetch under way.
     urgent: Notify,
 }
 
@@ -54,6 +54,7 @@ impl Inbox {
     pub(super) fn broker_changed(&self) {
         self.news.lock().broker_changed = true;
         self.any.notify_one();
+        self.urgent.notify_one();
     }
 
     pub(super) fn take(&self) -> News {
@@ -65,12 +66,13 @@ impl Inbox {
         self.any.notified().await;
     }
 
-    /// Waits until a partition is assigned.
+    /// Waits until a partition is assigned, or the leader is another process.
     pub(super) async fn urgent(&self) {
         loop {
             self.urgent.notified().await;
             // The notice may be about what was taken already.
-            if !self.news.lock().assigned.is_empty() {
+            let news = self.news.lock();
+            if !news.assigned.is_empty() || news.broker_changed {
                 return;
             }
         }

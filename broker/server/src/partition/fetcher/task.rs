@@ -97,6 +97,8 @@ impl Fetcher {
         }
         self.attention.extend(news.stored);
         if news.broker_changed {
+            // An open connection may lead to where nobody is any more, and say nothing.
+            self.connection = None;
             self.failures = 0;
         }
     }

@@ -133,7 +133,9 @@ impl Replicas {
                 self.assign(partition, meta, image);
             }
         }
-        brokers.iter().for_each(|broker| self.shared.fetchers.broker_changed(broker.id));
+        for broker in brokers.iter().filter(|broker| is_another_process(broker)) {
+            self.shared.fetchers.broker_changed(broker.id);
+        }
     }
 
     fn configs_changed(&self, configs: &[ConfigResource], image: &Image) {
@@ -161,5 +163,13 @@ impl Replicas {
             info!(topic = %partition.topic, partition = partition.index, ?reason, "replica removed");
             self.set_aside(&partition, reason);
         }
+    }
+}
+
+/// Whether the broker registered anew or moved; being fenced or unfenced changes no connection.
+fn is_another_process(broker: &BrokerDelta) -> bool {
+    match (&broker.old, &broker.new) {
+        (Some(old), Some(new)) => (old.epoch, &old.listeners) != (new.epoch, &new.listeners),
+        _ => true,
     }
 }

@@ -103,6 +103,8 @@ async fn bad_batches_are_refused_with_kafkas_codes() {
     let mut two = batch(1);
     two.extend_from_slice(&batch(1));
     assert!(matches!(code(two), ErrorCode::InvalidRecord | ErrorCode::MessageTooLarge));
+    let open_for_ever = batch_of(BatchBuilder::new(0).producer(1, 0, 0).transactional(), 1);
+    assert_eq!(code(open_for_ever), ErrorCode::InvalidTxnState);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,6 +162,8 @@ async fn offsets_are_found_and_records_deleted() {
     let offset = |timestamp| partition.list_offset(timestamp, -1, false).unwrap().offset;
     assert_eq!((offset(-1), offset(-2), offset(0)), (10, 0, 0));
     assert_eq!(offset(i64::MAX / 2), -1);
+    assert_eq!((offset(-4), offset(-5), offset(-6)), (0, -1, -1), "there is no tiered storage");
+    assert!(partition.list_offset(-7, -1, false).is_err());
     assert_eq!(partition.delete_records(4).unwrap(), 4);
     assert_eq!(offset(-2), 4);
     assert_eq!(partition.fetch(&consumer_at(3), None).unwrap_err().code, ErrorCode::OffsetOutOfRange);

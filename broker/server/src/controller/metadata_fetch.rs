@@ -1,0 +1,66 @@
+//! MetadataFetch (1010): a node that is no voter follows the committed metadata log.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_quorum::{Fetched, Quorum};
+use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
+use klamm_wire::messages::metadata_fetch_response::{MetadataBatch, MetadataFetchResponse};
+use klamm_wire::{ErrorCode, Str};
+
+/// Committed records from an offset on; waits a while when there are none yet.
+pub async fn answer(
+    quorum: &Quorum,
+    cluster_id: &Str,
+    request: MetadataFetchRequest,
+) -> MetadataFetchResponse {
+    if *request.cluster_id != **cluster_id {
+        return MetadataFetchResponse {
+            error_code: ErrorCode::InconsistentClusterId.code(),
+            leader_id: -1,
+            ..MetadataFetchResponse::default()
+        };
+    }
+    wait_for_news(quorum, &request).await;
+    let status = quorum.status().borrow().clone();
+    let mut response = MetadataFetchResponse {
+        leader_id: status.leader.unwrap_or(-1),
+        leader_epoch: status.epoch,
+        high_watermark: status.high_watermark,
+        snapshot_offset: -1,
+        ..MetadataFetchResponse::default()
+    };
+    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
+    match quorum.read_committed(request.offset, max_bytes) {
+        Ok(Fetched::Batches(batches)) => response.batches = batches.into_iter().map(batch).collect(),
+        Ok(Fetched::Snapshot { offset, epoch, bytes }) => {
+            response.snapshot_offset = offset;
+            response.snapshot_epoch = epoch;
+            response.snapshot = Some(bytes);
+        }
+        Err(error) => {
+            tracing::debug!(%error, offset = request.offset, "metadata fetch");
+            response.high_watermark = request.offset;
+        }
+    }
+    response
+}
+
+async fn wait_for_news(quorum: &Quorum, request: &MetadataFetchRequest) {
+    let (mut status, mut image) = (quorum.status(), quorum.image());
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let known_leader = status.borrow().leader;
+    // Applied, not committed: only what is applied can be read.
+    let news = async {
+        tokio::select! {
+            _ = image.wait_for(|i| i.offset() >= request.offset) => {}
+            _ = status.wait_for(|s| s.leader != known_leader) => {}
+        }
+    };
+    // Nothing new in time is an answer too.
+    drop(tokio::time::timeout(wait, news).await);
+}
+
+fn batch((offset, epoch, records): (i64, i32, Bytes)) -> MetadataBatch {
+    MetadataBatch { offset, epoch, records, ..MetadataBatch::default() }
+}

@@ -1,0 +1,111 @@
+//! What the API server refuses, and that the refusal names the way out.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::api::{CLUSTER, TOPIC};
+use crate::bed::Bed;
+use crate::manifest::{cluster, reachable_cluster, topic};
+use crate::namespace::Namespace;
+
+/// A change of a good cluster, and what its refusal must say.
+type Case = (&'static str, fn(&mut Value), &'static [&'static str]);
+
+const CLUSTERS: &[Case] = &[
+    ("two controllers", |k| k["controllers"] = json!(2), &["spec.kafka.controllers", "1, 3 or 5"]),
+    ("more controllers than nodes", |k| k["controllers"] = json!(5), &["replicas"]),
+    ("no nodes", |k| k["replicas"] = json!(0), &["replicas", "greater than or equal to 1"]),
+    ("a quantity that does not parse", |k| k["storage"]["size"] = json!("10 gigs"), &["size"]),
+    ("a negative quantity", |k| k["storage"]["size"] = json!("-1Gi"), &["size"]),
+    (
+        "an unknown type of storage",
+        |k| k["storage"]["type"] = json!("floppy"),
+        &["floppy", "persistent-claim"],
+    ),
+    ("a port below 9092", |k| k["listeners"][0]["port"] = json!(80), &["port", "9092"]),
+    (
+        "an unknown type of listener",
+        |k| k["listeners"][0]["type"] = json!("carrier-pigeon"),
+        &["carrier-pigeon"],
+    ),
+    (
+        "a listener that takes the controllers' name",
+        |k| k["listeners"][0]["name"] = json!("controller"),
+        &["another name"],
+    ),
+    (
+        "a first listener that is not internal",
+        |k| k["listeners"][0]["type"] = json!("nodeport"),
+        &["internal"],
+    ),
+    ("TLS, which is not served yet", |k| k["listeners"][0]["tls"] = json!(true), &["tls"]),
+    ("two listeners on one port", |k| k["listeners"][1]["port"] = json!(9092), &["port"]),
+    ("two listeners of one name", |k| k["listeners"][1]["name"] = json!("plain"), &["plain"]),
+    (
+        "a resource that does not parse",
+        |k| k["resources"] = json!({ "requests": { "memory": "plenty" } }),
+        &["memory"],
+    ),
+    ("a configuration that follows from the resource", |k| k["config"]["node.id"] = json!(7), &["node.id"]),
+];
+
+const TOPICS: &[Case] = &[
+    ("a slash in the name", |s| s["topicName"] = json!("a/b"), &["topicName"]),
+    ("the name of a folder", |s| s["topicName"] = json!(".."), &["another name"]),
+    ("no partitions", |s| s["partitions"] = json!(0), &["partitions"]),
+    ("no replicas", |s| s["replicas"] = json!(0), &["replicas"]),
+    ("an unknown policy", |s| s["deletionPolicy"] = json!("Maybe"), &["Retain", "Delete"]),
+];
+
+fn check(what: &str, refusal: &str, words: &[&str]) -> Result<()> {
+    for word in words {
+        ensure!(refusal.contains(word), "{what}: the refusal does not speak of {word:?}: {refusal}");
+    }
+    Ok(())
+}
+
+/// Resources that must not be made.
+pub fn bad_resources_are_refused(bed: &Bed) -> Result<String> {
+    let namespace = Namespace::create(&bed.kubernetes, "e2e-refused")?;
+    for (what, spoil, words) in CLUSTERS {
+        let mut bad = reachable_cluster("bad", 3);
+        spoil(&mut bad["spec"]["kafka"]);
+        check(what, &namespace.refused(&bad)?, words)?;
+    }
+    for (what, spoil, words) in TOPICS {
+        let mut bad = topic("bad", "shared", 1);
+        spoil(&mut bad["spec"]);
+        check(what, &namespace.refused(&bad)?, words)?;
+    }
+    let mut typo = cluster("bad", 3);
+    typo["spec"]["kafka"]["replicsa"] = json!(3);
+    check("a misspelt field", &namespace.refused(&typo)?, &["replicsa"])?;
+    Ok(format!("{} resources", CLUSTERS.len() + TOPICS.len() + 1))
+}
+
+/// Changes that must not be made.
+pub fn bad_changes_are_refused(bed: &Bed) -> Result<String> {
+    let namespace = Namespace::create(&bed.kubernetes, "e2e-unchanged")?;
+    namespace.apply(&cluster("unchanged", 1))?;
+    namespace.apply(&topic("unchanged", "unchanged", 3))?;
+    let cluster_changes: &[(&str, Value, &[&str])] = &[
+        ("fewer controllers", json!({ "replicas": 3, "controllers": 3 }), &["controllers"]),
+        ("a storage shrink", json!({ "storage": { "size": "512Mi" } }), &["size"]),
+        ("another type of storage", json!({ "storage": { "type": "ephemeral" } }), &["type"]),
+    ];
+    for (what, change, words) in cluster_changes {
+        let patch = json!({ "spec": { "kafka": change } });
+        let refusal = namespace.merge(CLUSTER, "unchanged", &patch).err().map(|e| format!("{e:#}"));
+        check(what, &refusal.unwrap_or_default(), words)?;
+    }
+    let topic_changes: &[(&str, Value, &[&str])] = &[
+        ("fewer partitions", json!({ "partitions": 2 }), &["partitions", "set spec.partitions back"]),
+        ("another name", json!({ "topicName": "other" }), &["cannot be renamed"]),
+        ("another cluster", json!({ "clusterRef": { "name": "other" } }), &["cluster"]),
+    ];
+    for (what, change, words) in topic_changes {
+        let refusal = namespace.merge(TOPIC, "unchanged", &json!({ "spec": change })).err();
+        check(what, &refusal.map(|e| format!("{e:#}")).unwrap_or_default(), words)?;
+    }
+    Ok(format!("{} changes", cluster_changes.len() + topic_changes.len()))
+}
