@@ -60,3 +60,12 @@ impl JsonSchema for ConfigValue {
         json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
     }
 }
+
+/// The schema of a map of values where null says something.
+pub(crate) fn nullable_values(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": { "nullable": true, "x-kubernetes-preserve-unknown-fields": true },
+        "maxProperties": 500,
+    })
+}

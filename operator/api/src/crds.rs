@@ -41,7 +41,8 @@ pub fn of(kind: &str) -> Option<CustomResourceDefinition> {
 /// that is set to null counts as left out.
 fn finish(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
-        let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else {
+        let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut())
+        else {
             continue;
         };
         without_null(schema);

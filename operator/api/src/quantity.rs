@@ -51,10 +51,10 @@ impl JsonSchema for Quantity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.requests) || self.requests.all(k, type(self.requests[k]) != string || isQuantity(self.requests[k]))")
+    validation = Rule::new("!has(self.requests) || self.requests.all(k, isQuantity(string(self.requests[k])))")
         .message("this is no amount: write for example cpu: 500m and memory: 1Gi")
         .field_path(".requests"),
-    validation = Rule::new("!has(self.limits) || self.limits.all(k, type(self.limits[k]) != string || isQuantity(self.limits[k]))")
+    validation = Rule::new("!has(self.limits) || self.limits.all(k, isQuantity(string(self.limits[k])))")
         .message("this is no amount: write for example cpu: 2 and memory: 2Gi")
         .field_path(".limits"),
 )]

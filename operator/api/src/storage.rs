@@ -11,7 +11,7 @@ pub const DEFAULT_SIZE: &str = "10Gi";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.size) || (isQuantity(self.size) && quantity(self.size).sign() == 1)")
+    validation = Rule::new("!has(self.size) || (isQuantity(self.size) && quantity(self.size).isGreaterThan(quantity('0')))")
         .message("the size is not an amount of space: write for example 100Gi")
         .field_path(".size"),
     validation = Rule::new("self.type == 'persistent-claim' || !(has(self.class) || has(self.deleteClaim))")

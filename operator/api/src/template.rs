@@ -15,7 +15,9 @@ use crate::peer::LabelSelector;
 pub struct Rack {
     /// The label that names the rack of a node. Kubernetes hands `topology.kubernetes.io/zone` and
     /// `topology.kubernetes.io/region` down from its nodes; any other label must be put on the pods.
-    #[schemars(regex(pattern = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"))]
+    #[schemars(regex(
+        pattern = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+    ))]
     pub topology_key: String,
 }
 

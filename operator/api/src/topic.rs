@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CLUSTER_LABEL;
 use crate::conditions::Condition;
-use crate::config::ConfigValue;
+use crate::config::{ConfigValue, nullable_values};
 
 /// The longest topic name, in bytes.
 pub const MAX_TOPIC_NAME: usize = 249;
@@ -104,7 +104,7 @@ pub struct KafkaTopicSpec {
     /// Topic configuration under Kafka's own names, for example `retention.ms: 604800000`. A name that is taken out
     /// goes back to its default; a name set to `null` is left as it is on the topic.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 500))]
+    #[schemars(schema_with = "nullable_values")]
     pub config: BTreeMap<String, Option<ConfigValue>>,
     /// What becomes of the topic and its records when the resource is deleted: `Retain` leaves them, `Delete` deletes
     /// them. Default: Retain.

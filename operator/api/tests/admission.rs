@@ -51,7 +51,12 @@ fn listeners() {
     clusters(&[
         ("none", json!(null), json!({}), None),
         ("three of each kind", json!(null), json!({"listeners": [plain, out, balanced]}), None),
-        ("the first is not internal", json!(null), json!({"listeners": [out, plain]}), Some("put one of type internal first")),
+        (
+            "the first is not internal",
+            json!(null),
+            json!({"listeners": [out, plain]}),
+            Some("put one of type internal first"),
+        ),
         (
             "a port twice",
             json!(null),
@@ -65,28 +70,41 @@ fn listeners() {
             Some("choose another name"),
         ),
         ("configured from outside", json!(null), with(&out, json!({"bootstrap": {"nodePort": 30092}})), None),
-        ("an internal one with configuration", json!(null), with(&inside, json!({})), Some("needs no configuration")),
+        (
+            "an internal one with configuration",
+            json!(null),
+            with(&inside, json!({})),
+            Some("needs no configuration"),
+        ),
         (
             "addresses of nodes at a load balancer",
             json!(null),
             with(&balanced, json!({"preferredNodePortAddressType": "InternalIP"})),
             Some("set type to nodeport"),
         ),
-        ("addresses of nodes", json!(null), with(&out, json!({"preferredNodePortAddressType": "InternalIP"})), None),
+        (
+            "addresses of nodes",
+            json!(null),
+            with(&out, json!({"preferredNodePortAddressType": "InternalIP"})),
+            None,
+        ),
     ]);
 }
 
 #[test]
 fn peers() {
-    let with = |peer: Value| {
-        json!({"listeners": [{"name": "a", "port": 9092, "type": "internal", "networkPolicyPeers": [peer]}]})
-    };
+    let with = |peer: Value| json!({"listeners": [{"name": "a", "port": 9092, "type": "internal", "networkPolicyPeers": [peer]}]});
     clusters(&[
         ("pods", json!(null), with(json!({"podSelector": {"matchLabels": {"app": "a"}}})), None),
         ("pods of namespaces", json!(null), with(json!({"podSelector": {}, "namespaceSelector": {}})), None),
         ("addresses", json!(null), with(json!({"ipBlock": {"cidr": "10.0.0.0/8"}})), None),
         ("nobody", json!(null), with(json!({})), Some("give one of them")),
-        ("no block", json!(null), with(json!({"ipBlock": {"cidr": "ten"}})), Some("write for example 10.0.0.0/8")),
+        (
+            "no block",
+            json!(null),
+            with(json!({"ipBlock": {"cidr": "ten"}})),
+            Some("write for example 10.0.0.0/8"),
+        ),
         (
             "addresses and pods",
             json!(null),
@@ -114,9 +132,19 @@ fn storage() {
         ("grows from the default", json!({}), claim("11Gi"), None),
         ("falls back to the default", claim("11Gi"), json!({}), shrinks),
         ("another class", classed("slow"), classed("fast"), Some("set spec.kafka.storage.class back")),
-        ("a class where there was none", json!({}), classed("fast"), Some("set spec.kafka.storage.class back")),
+        (
+            "a class where there was none",
+            json!({}),
+            classed("fast"),
+            Some("set spec.kafka.storage.class back"),
+        ),
         ("the same class", classed("slow"), classed("slow"), None),
-        ("another type", json!({}), of(json!({"type": "ephemeral"})), Some("the type of storage cannot be changed")),
+        (
+            "another type",
+            json!({}),
+            of(json!({"type": "ephemeral"})),
+            Some("the type of storage cannot be changed"),
+        ),
         ("ephemeral", json!(null), of(json!({"type": "ephemeral", "size": "1Gi"})), None),
         (
             "ephemeral with a class",
@@ -135,12 +163,22 @@ fn amounts_images_and_labels() {
         ("amounts", json!(null), requests(json!({"cpu": "500m", "memory": "1Gi"})), None),
         ("a number", json!(null), requests(json!({"cpu": 2})), None),
         ("no amount", json!(null), requests(json!({"memory": "much"})), Some("write for example cpu: 500m")),
-        ("no limit", json!(null), json!({"resources": {"limits": {"cpu": "1 core"}}}), Some("write for example cpu: 2")),
+        (
+            "no limit",
+            json!(null),
+            json!({"resources": {"limits": {"cpu": "1 core"}}}),
+            Some("write for example cpu: 2"),
+        ),
         ("an image", json!(null), json!({"image": "example.com/klamm/broker:1"}), None),
         ("an image with a space", json!(null), json!({"image": "klamm broker"}), Some("has no spaces")),
         ("a label", json!(null), label("team"), None),
         ("a label of ours", json!(null), label("klamm.dev/cluster"), Some("belong to the operator")),
-        ("a label of the application", json!(null), label("app.kubernetes.io/name"), Some("belong to the operator")),
+        (
+            "a label of the application",
+            json!(null),
+            label("app.kubernetes.io/name"),
+            Some("belong to the operator"),
+        ),
     ]);
 }
 
@@ -164,12 +202,22 @@ fn nodes_and_controllers() {
 #[test]
 fn topics() {
     let cases = [
-        ("plain", json!(null), json!({"partitions": 3, "replicas": 3, "config": {"retention.ms": null}}), None),
+        (
+            "plain",
+            json!(null),
+            json!({"partitions": 3, "replicas": 3, "config": {"retention.ms": null}}),
+            None,
+        ),
         ("grows", json!({"partitions": 3}), json!({"partitions": 4}), None),
         ("shrinks", json!({"partitions": 3}), json!({"partitions": 2}), Some("set spec.partitions back")),
         ("is renamed", json!({"topicName": "a"}), json!({"topicName": "b"}), Some("cannot be renamed")),
         ("is named ..", json!(null), json!({"topicName": ".."}), Some("choose another name")),
-        ("moves", json!({"clusterRef": {"name": "a"}}), json!({"clusterRef": {"name": "b"}}), Some("cannot move")),
+        (
+            "moves",
+            json!({"clusterRef": {"name": "a"}}),
+            json!({"clusterRef": {"name": "b"}}),
+            Some("cannot move"),
+        ),
         ("is to be deleted", json!({}), json!({"deletionPolicy": "Delete"}), None),
     ];
     judge("KafkaTopic", &cases, |spec| json!({"metadata": {"name": "a"}, "spec": spec}));

@@ -56,13 +56,20 @@ pub fn storage_problems(subject: &Subject, old: &DesiredStorage, new: &DesiredSt
         found.push(problem("type", message.into()));
     }
     if old.class != new.class {
-        let is = old.class.as_ref().map_or_else(|| "take it out".to_owned(), |class| format!("set it back to {class}"));
-        found.push(problem("class", format!("the storage class cannot be changed, as claims keep theirs: {is}")));
+        let is = old
+            .class
+            .as_ref()
+            .map_or_else(|| "take it out".to_owned(), |class| format!("set it back to {class}"));
+        found.push(problem(
+            "class",
+            format!("the storage class cannot be changed, as claims keep theirs: {is}"),
+        ));
     }
     if new.bytes < old.bytes {
         let (is, wanted) = (old.bytes, new.bytes);
-        let message =
-            format!("{wanted} bytes where there are {is}: volumes grow and never shrink; set it back, or to more");
+        let message = format!(
+            "{wanted} bytes where there are {is}: volumes grow and never shrink; set it back, or to more"
+        );
         found.push(problem("size", message));
     }
     found

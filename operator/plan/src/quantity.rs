@@ -47,7 +47,9 @@ pub fn is_amount(quantity: &str) -> bool {
         _ => unit.into_iter().find_map(|suffix| quantity.strip_suffix(suffix)).unwrap_or(quantity),
     };
     let digits = number.bytes().filter(u8::is_ascii_digit).count();
-    digits > 0 && number.bytes().filter(|b| *b == b'.').count() <= 1 && number.len() - digits <= 1
+    digits > 0
+        && number.bytes().filter(|b| *b == b'.').count() <= 1
+        && number.len() - digits <= 1
         && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 

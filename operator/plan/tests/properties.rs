@@ -94,7 +94,11 @@ fn surroundings() -> impl Strategy<Value = Around> {
         prop::collection::btree_set(0..5i32, 0..3),
     )
         .prop_map(|(states, active_controller, grant, refused, outdated)| Around {
-            states, active_controller, grant, refused, outdated,
+            states,
+            active_controller,
+            grant,
+            refused,
+            outdated,
         })
 }
 

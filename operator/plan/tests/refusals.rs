@@ -44,7 +44,8 @@ fn unknown_configuration_is_refused_with_the_nearest_name() {
     assert!(found[0].contains("did you mean min.insync.replicas?"), "{found:?}");
     let found = problems(resources(cluster(1, None, &[("log.retention.hours", "soon")]), vec![]));
     assert!(found[0].contains("log.retention.hours: it cannot be \"soon\""), "{found:?}");
-    let found = problems(resources(cluster(1, None, &[]), vec![topic("t", 1, 1, &[("retention.m", Some("1"))])]));
+    let found =
+        problems(resources(cluster(1, None, &[]), vec![topic("t", 1, 1, &[("retention.m", Some("1"))])]));
     assert!(found[0].contains("spec.config.retention.m: brokers know no such property"), "{found:?}");
     assert!(validate(&resources(cluster(1, None, &[("klamm.anything", "1")]), vec![])).is_ok());
 }
@@ -75,7 +76,12 @@ fn storage_neither_shrinks_nor_changes_its_class_or_type() {
 #[test]
 fn the_first_listener_is_internal_and_ports_are_given_once() {
     let listener = |name: &str, port, type_| Listener {
-        name: name.into(), port, type_, tls: None, network_policy_peers: None, configuration: None,
+        name: name.into(),
+        port,
+        type_,
+        tls: None,
+        network_policy_peers: None,
+        configuration: None,
     };
     let with = |listeners| {
         let mut cluster = cluster(1, None, &[]);
@@ -85,7 +91,10 @@ fn the_first_listener_is_internal_and_ports_are_given_once() {
     let inside = listener("plain", 9092, ListenerType::Internal);
     assert!(with(vec![inside.clone(), listener("out", 9094, ListenerType::Nodeport)]).is_ok());
     for (listeners, named) in [
-        (vec![listener("out", 9094, ListenerType::Nodeport), inside.clone()], "put one of type internal first"),
+        (
+            vec![listener("out", 9094, ListenerType::Nodeport), inside.clone()],
+            "put one of type internal first",
+        ),
         (vec![inside.clone(), listener("out", 9092, ListenerType::Nodeport)], "port 9092 is taken"),
         (vec![inside.clone(), inside.clone()], "two listeners named plain"),
         (vec![listener("plain", 8080, ListenerType::Internal)], "choose one from 9092"),
@@ -114,4 +123,3 @@ fn a_derived_property_is_refused_in_config() {
     let found = problems(resources(cluster(1, None, &[("node.id", "7")]), vec![]));
     assert!(found[0].contains("spec.kafka.config.node.id: it cannot be set here"), "{found:?}");
 }
-

@@ -92,7 +92,11 @@ fn a_node_that_does_not_come_back_keeps_the_others_from_being_restarted() {
     (broken.state, broken.running) = (NodeState::BackingOff, None);
     let planned = plan(&changed, &observed);
     assert_eq!(planned.actions, []);
-    assert!(planned.held[0].message.contains(&format!("node {} is BackingOff", grant.node)), "{:?}", planned.held);
+    assert!(
+        planned.held[0].message.contains(&format!("node {} is BackingOff", grant.node)),
+        "{:?}",
+        planned.held
+    );
     // An edit that may cure it is taken up by the broken node first.
     observed.nodes.get_mut(&grant.node).unwrap().running = Some(Properties::new());
     let planned = plan(&changed, &observed);
@@ -115,4 +119,3 @@ fn without_a_quorum_only_nodes_that_do_not_serve_are_touched() {
     observed.active_controller = Some(0);
     assert_eq!(restarted(&observed), Vec::<i32>::new(), "whoever can be asked must be asked");
 }
-

@@ -37,7 +37,8 @@ fn of_two_resources_for_one_topic_the_oldest_wins_and_both_say_so() {
 
 #[test]
 fn a_topic_that_is_wrong_concerns_nobody_but_itself() {
-    let admitted = admit(&resources(cluster(1, None, &[]), vec![topic("a", 1, 3, &[]), topic("b", 1, 1, &[])]));
+    let admitted =
+        admit(&resources(cluster(1, None, &[]), vec![topic("a", 1, 3, &[]), topic("b", 1, 1, &[])]));
     assert_eq!(admitted.desired.unwrap().topics.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(admitted.problems[0].reason, Reason::ReplicasNotSatisfiable);
     let admitted = admit(&resources(cluster(2, None, &[]), vec![topic("b", 1, 1, &[])]));
@@ -89,7 +90,8 @@ fn a_topic_that_another_resource_names_stays_when_one_of_them_goes() {
     going.status = Some(KafkaTopicStatus { topic_id, ..KafkaTopicStatus::default() });
     let mut staying = topic("orders", 1, 1, &[]);
     staying.metadata.creation_timestamp = Some(at(2));
-    let desired = admit(&resources(cluster(1, None, &[]), vec![going.clone(), staying.clone()])).desired.unwrap();
+    let desired =
+        admit(&resources(cluster(1, None, &[]), vec![going.clone(), staying.clone()])).desired.unwrap();
     let planned = plan(&desired, &converged(&desired));
     assert_eq!(planned.actions, []);
     assert_eq!(planned.released, BTreeSet::from(["going".to_owned()]));
@@ -130,4 +132,3 @@ fn topic_configuration_is_set_and_reset_and_null_is_left_alone() {
     let planned = plan(&after, &observed).actions;
     assert_eq!(planned[0].to_string(), "AlterTopicConfig: t, retention.ms=2, segment.ms to its default");
 }
-

@@ -208,7 +208,8 @@ fn denied_restart_names_its_blockers_and_goes_on_when_they_are_gone() -> Result<
 
     fs::write(&kept.manifest, reconfigured(&manifest)?)?;
     let blocked = |status: &Value| {
-        let brokers = status["operations"]["roll"]["brokers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let brokers =
+            status["operations"]["roll"]["brokers"].as_array().map(Vec::as_slice).unwrap_or_default();
         let named = |broker: &&Value| broker["state"] == "Blocked" && broker["blockers"][0].is_string();
         brokers.iter().filter(named).count() > 0 && brokers.len() == 3
     };

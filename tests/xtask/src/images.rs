@@ -10,7 +10,7 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::shell::{self, cargo, step};
 use crate::{packages, workspace};
@@ -20,22 +20,34 @@ pub struct Args {
     /// Take the binaries of the debug build, which the tests have built anyway
     #[arg(long)]
     debug_build: bool,
+    /// Only this one: broker or operator
+    only: Option<String>,
+}
+
+impl Args {
+    /// All images.
+    pub fn all(debug_build: bool) -> Self {
+        Self { debug_build, only: None }
+    }
+
+    /// One image.
+    pub fn of(name: &str, debug_build: bool) -> Self {
+        Self { debug_build, only: Some(name.to_owned()) }
+    }
 }
 
 /// One image: its name, where its Dockerfile is, and what is in it.
 struct Image {
     name: &'static str,
-    folder: &'static str,
+    /// Crates whose binaries are in it.
+    crates: &'static [&'static str],
     lay_out: fn(&Path, &Path) -> Result<stage::Root>,
 }
 
 const IMAGES: &[Image] = &[
-    Image { name: "broker", folder: "broker", lay_out: layout::broker },
-    Image { name: "operator", folder: "operator", lay_out: layout::operator },
+    Image { name: "broker", crates: &["klamm-broker", "klamm-tools"], lay_out: layout::broker },
+    Image { name: "operator", crates: &["klamm-operator"], lay_out: layout::operator },
 ];
-
-/// Crates whose binaries are in the images.
-const CRATES: &[&str] = &["klamm-broker", "klamm-tools", "klamm-operator"];
 
 /// Where the archives are.
 ///
@@ -51,16 +63,19 @@ pub fn folder() -> Result<PathBuf> {
 /// The first step that fails.
 pub fn run(args: &Args) -> Result<()> {
     packages::ensure(&[packages::BUSYBOX, packages::BASH])?;
+    let wanted = |image: &&Image| args.only.as_ref().is_none_or(|only| only == image.name);
+    let images: Vec<&Image> = IMAGES.iter().filter(wanted).collect();
+    ensure!(!images.is_empty(), "there is no such image: broker and operator are there");
     step("binaries for the images");
     let mut build = cargo();
     build.current_dir(workspace::root()).arg("build");
-    build.args(CRATES.iter().flat_map(|name| ["--package", name]));
+    build.args(images.iter().flat_map(|image| image.crates).flat_map(|name| ["--package", name]));
     if !args.debug_build {
         build.arg("--release");
     }
     shell::run(&mut build)?;
     let binaries = workspace::target()?.join(if args.debug_build { "debug" } else { "release" });
-    for image in IMAGES {
+    for image in images {
         step(&format!("image klamm/{}:dev", image.name));
         build_image(image, &binaries).with_context(|| format!("building the image of the {}", image.name))?;
     }
@@ -76,7 +91,7 @@ fn build_image(image: &Image, binaries: &Path) -> Result<()> {
     let context = work.join("context");
     fs::create_dir_all(&context)?;
     (image.lay_out)(binaries, &work.join("root"))?.pack(&context.join("root.tar"))?;
-    let dockerfile = workspace::root().join(image.folder).join("Dockerfile");
+    let dockerfile = workspace::root().join(image.name).join("Dockerfile");
     fs::copy(dockerfile, context.join("Dockerfile")).context("the Dockerfile")?;
     let state = state(&context)?;
     if archive.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == state) {

@@ -1,8 +1,12 @@
 //! The one entry point for chores: `cargo xtask --help`.
 
 mod bench;
+mod chart;
 mod clients;
+mod cluster;
+mod compose;
 mod crds;
+mod e2e;
 mod images;
 mod packages;
 mod shell;
@@ -32,9 +36,18 @@ enum Command {
     Up(up::Args),
     /// Regenerate crds/ from the types
     Crds,
+    /// Check the Helm chart: definitions, lint, and the same rendering with Helm 4 and Helm 3
+    Chart(chart::Args),
     /// Build the container images into target/images
     Images(images::Args),
-    /// Measure beside Apache Kafka 4.3.1 on this machine
+    /// Run compose files and single containers on a real Docker daemon
+    Compose(compose::Args),
+    /// A Kubernetes of several nodes on this machine, without Docker
+    #[command(subcommand)]
+    Cluster(cluster::Verb),
+    /// Run the end-to-end suite on the testbed, or on a Kubernetes of yours
+    E2e(e2e::Args),
+    /// Measure beside Apache Kafka 4.3.1 on this machine, or on Kubernetes
     Bench(bench::Args),
     /// Check layering and names, report the largest files and functions
     Tidy,
@@ -55,7 +68,11 @@ fn run(command: Command) -> Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Up(args) => up::run(&args),
         Command::Crds => crds::run(),
+        Command::Chart(args) => chart::run(&args),
         Command::Images(args) => images::run(&args),
+        Command::Compose(args) => compose::run(&args),
+        Command::Cluster(verb) => cluster::run(&verb),
+        Command::E2e(args) => e2e::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tidy => tidy::run(),
     }

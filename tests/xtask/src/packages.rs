@@ -29,6 +29,16 @@ pub const BUILDAH: Program = ("buildah", "buildah");
 pub const BUSYBOX: Program = ("busybox", "busybox-static");
 /// bash, linked statically.
 pub const BASH: Program = ("bash-static", "bash-static");
+/// Docker's daemon.
+pub const DOCKERD: Program = ("dockerd", "docker.io");
+/// Docker's command.
+pub const DOCKER: Program = ("docker", "docker.io");
+/// docker-compose.
+pub const COMPOSE: Program = ("docker-compose", "docker-compose");
+/// Network namespaces.
+pub const IP: Program = ("ip", "iproute2");
+/// Docker's rules for published ports.
+pub const IPTABLES: Program = ("iptables", "iptables");
 
 /// Installs what is missing.
 ///

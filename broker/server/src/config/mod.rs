@@ -2,7 +2,12 @@
 
 pub mod environment;
 pub mod listeners;
+mod network;
 pub mod properties;
+mod quorum;
+mod raw;
+pub mod report;
+pub mod sources;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +16,8 @@ use std::time::Duration;
 
 use crate::net::SocketBuffers;
 use listeners::{Endpoint, Voter};
+use network::Network;
+use raw::Properties;
 
 /// A configuration that cannot be used, naming the property and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +40,9 @@ pub enum ConfigError {
         /// Why it is needed and how to give it.
         reason: String,
     },
+    /// A value is not what the table of properties allows.
+    #[error(transparent)]
+    Value(klamm_metadata::config::ConfigError),
 }
 
 impl ConfigError {
@@ -95,53 +105,26 @@ impl Config {
     pub fn from_properties(properties: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let p = Properties(&properties);
         let (is_broker, is_controller) = roles(&p)?;
-        let node_id: i32 =
-            p.required("node.id", "give every node of a cluster its own number, for example node.id=1")?;
-        if node_id < 0 {
-            return Err(ConfigError::invalid("node.id", &node_id.to_string(), "must be 0 or greater"));
-        }
-        let voters = listeners::parse_voters(p.text("controller.quorum.voters").unwrap_or_default())?;
-        if voters.is_empty() {
-            return Err(ConfigError::Missing {
-                key: "controller.quorum.voters",
-                reason: "list the controllers as id@host:port, for example 1@localhost:9093".to_owned(),
-            });
-        }
-        if is_controller && !voters.iter().any(|v| v.id == node_id) {
-            let value = p.text("controller.quorum.voters").unwrap_or_default();
-            return Err(ConfigError::invalid(
-                "controller.quorum.voters",
-                value,
-                format!("node {node_id} is a controller but is not listed"),
-            ));
-        }
-        if !is_controller && voters.iter().any(|v| v.id == node_id) {
-            let value = p.text("controller.quorum.voters").unwrap_or_default();
-            return Err(ConfigError::invalid(
-                "controller.quorum.voters",
-                value,
-                format!("node {node_id} is listed but process.roles has no controller"),
-            ));
-        }
-        let names = listener_names(&p, is_controller)?;
-        let (broker_listeners, controller_listener) = split_listeners(&p, is_broker, is_controller, &names)?;
-        let advertised = advertised(&p, &broker_listeners)?;
-        let inter_broker_listener = inter_broker(&p, &broker_listeners, is_broker)?;
+        let node_id = node_id(&p)?;
+        let voters = quorum::voters(&p, node_id, is_controller)?;
+        let network = Network::read(&p, is_broker, is_controller)?;
+        check_authorizer(&p)?;
+        p.check_known()?;
         Ok(Self {
             node_id,
             is_broker,
             is_controller,
-            cluster_id: p.text("cluster.id").map(str::to_owned),
+            cluster_id: cluster_id(&p)?,
             log_dir: log_dir(&p)?,
-            broker_listeners,
-            controller_listener,
-            advertised,
-            inter_broker_listener,
+            broker_listeners: network.brokers,
+            controller_listener: network.controller,
+            advertised: network.advertised,
+            inter_broker_listener: network.inter_broker,
             voters,
             rack: p.text("broker.rack").map(str::to_owned),
             http: http_listener(&p),
-            heartbeat_interval: p.millis("broker.heartbeat.interval.ms", 500)?,
-            session_timeout: p.millis("broker.session.timeout.ms", 6_000)?,
+            heartbeat_interval: p.millis("broker.heartbeat.interval.ms", 200)?,
+            session_timeout: p.millis("broker.session.timeout.ms", 1_000)?,
             max_request_bytes: p.parsed("socket.request.max.bytes", 100 << 20)?,
             queued_max_request_bytes: p.parsed("klamm.queued.max.request.bytes", 64 << 20)?,
             max_connections: p.parsed("max.connections", 10_000)?,
@@ -163,48 +146,6 @@ impl Config {
     }
 }
 
-/// Typed access to raw properties; an empty value counts as absent.
-struct Properties<'a>(&'a BTreeMap<String, String>);
-
-impl<'a> Properties<'a> {
-    fn text(&self, key: &str) -> Option<&'a str> {
-        self.0.get(key).map(|v| v.trim()).filter(|v| !v.is_empty())
-    }
-
-    fn parsed<T: FromStr>(&self, key: &str, default: T) -> Result<T, ConfigError> {
-        self.text(key).map_or(Ok(default), |v| {
-            v.parse().map_err(|_| ConfigError::invalid(key, v, format!("not a valid {}", type_name::<T>())))
-        })
-    }
-
-    fn required<T: FromStr>(&self, key: &'static str, reason: &str) -> Result<T, ConfigError> {
-        let value = self.text(key).ok_or_else(|| ConfigError::Missing { key, reason: reason.to_owned() })?;
-        value
-            .parse()
-            .map_err(|_| ConfigError::invalid(key, value, format!("not a valid {}", type_name::<T>())))
-    }
-
-    /// A size of a socket's buffer; -1 leaves it to the system, which is `None`.
-    fn buffer(&self, key: &str, default: Option<usize>) -> Result<Option<usize>, ConfigError> {
-        match self.text(key) {
-            None => Ok(default),
-            Some("-1") => Ok(None),
-            Some(_) => self.parsed(key, 0).map(Some),
-        }
-    }
-
-    fn millis(&self, key: &str, default: u64) -> Result<Duration, ConfigError> {
-        self.parsed(key, default).map(Duration::from_millis)
-    }
-}
-
-fn type_name<T>() -> &'static str {
-    match std::any::type_name::<T>() {
-        "bool" => "boolean (true or false)",
-        _ => "number",
-    }
-}
-
 fn roles(p: &Properties<'_>) -> Result<(bool, bool), ConfigError> {
     let text = p.text("process.roles").ok_or_else(|| ConfigError::Missing {
         key: "process.roles",
@@ -223,125 +164,44 @@ fn roles(p: &Properties<'_>) -> Result<(bool, bool), ConfigError> {
     Ok((broker, controller))
 }
 
-fn listener_names(p: &Properties<'_>, is_controller: bool) -> Result<Vec<String>, ConfigError> {
-    let names: Vec<String> = p
-        .text("controller.listener.names")
-        .unwrap_or("CONTROLLER")
-        .split(',')
-        .map(|n| n.trim().to_ascii_uppercase())
-        .filter(|n| !n.is_empty())
-        .collect();
-    if is_controller && names.is_empty() {
-        return Err(ConfigError::Missing {
-            key: "controller.listener.names",
-            reason: "name the listener that serves the controller, for example CONTROLLER".to_owned(),
-        });
-    }
-    let mut map = listeners::protocol_map(p.text("listener.security.protocol.map"))?;
-    for name in &names {
-        map.entry(name.clone()).or_insert_with(|| "PLAINTEXT".to_owned());
-    }
-    for endpoint in listeners::parse_list("listeners", p.text("listeners").unwrap_or_default())? {
-        match map.get(&endpoint.name).map(String::as_str) {
-            Some("PLAINTEXT") => {}
-            Some(other) => {
-                return Err(ConfigError::invalid(
-                    "listener.security.protocol.map",
-                    &format!("{}:{other}", endpoint.name),
-                    "this version serves PLAINTEXT listeners only",
-                ));
-            }
-            None => {
-                return Err(ConfigError::invalid(
-                    "listeners",
-                    &endpoint.to_string(),
-                    format!("no security protocol for {} in listener.security.protocol.map", endpoint.name),
-                ));
-            }
-        }
-    }
-    Ok(names)
+/// `node.id`, or `broker.id` as files from before KRaft have it.
+fn node_id(p: &Properties<'_>) -> Result<i32, ConfigError> {
+    let given = ["node.id", "broker.id"].iter().find_map(|key| Some((*key, p.text(key)?)));
+    let (key, text) = given.ok_or_else(|| ConfigError::Missing {
+        key: "node.id",
+        reason: "give every node of a cluster its own number, for example node.id=1".to_owned(),
+    })?;
+    let parsed = text.parse().ok().filter(|id: &i32| *id >= 0);
+    parsed.ok_or_else(|| ConfigError::invalid(key, text, "must be a number, 0 or greater"))
 }
 
-/// Separates the controller's listener from the broker's.
-fn split_listeners(
-    p: &Properties<'_>,
-    is_broker: bool,
-    is_controller: bool,
-    controller_names: &[String],
-) -> Result<(Vec<Endpoint>, Option<Endpoint>), ConfigError> {
-    let all = match p.text("listeners") {
-        Some(text) => listeners::parse_list("listeners", text)?,
-        None => default_listeners(p, is_broker)?,
-    };
-    let (controller, broker): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|e| controller_names.contains(&e.name));
-    let controller = controller.into_iter().next();
-    if is_controller && controller.is_none() {
-        return Err(ConfigError::Missing {
-            key: "listeners",
-            reason: format!("the controller role needs a listener named {}", controller_names.join(" or ")),
-        });
+/// Any text on one line, as long as all nodes have the same.
+fn cluster_id(p: &Properties<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(text) = p.text("cluster.id") else { return Ok(None) };
+    if text.chars().any(char::is_control) {
+        return Err(ConfigError::invalid(
+            "cluster.id",
+            text,
+            "must be text without control characters, on one line",
+        ));
     }
-    if is_broker && broker.is_empty() {
-        return Err(ConfigError::Missing {
-            key: "listeners",
-            reason: "the broker role needs a listener, for example PLAINTEXT://:9092".to_owned(),
-        });
-    }
-    Ok((if is_broker { broker } else { Vec::new() }, controller.filter(|_| is_controller)))
+    Ok(Some(text.to_owned()))
 }
 
-/// Without `listeners` the images derive them from the advertised ones, on every interface.
-fn default_listeners(p: &Properties<'_>, is_broker: bool) -> Result<Vec<Endpoint>, ConfigError> {
-    match p.text("advertised.listeners").filter(|_| is_broker) {
-        Some(text) => {
-            let mut list = listeners::parse_list("advertised.listeners", text)?;
-            list.iter_mut().for_each(|e| e.host = "0.0.0.0".to_owned());
-            Ok(list)
-        }
-        None => Ok(vec![Endpoint { name: "PLAINTEXT".to_owned(), host: String::new(), port: 9092 }]),
+/// There are no ACLs in this version: an authoriser is accepted where it would let everybody in, and nowhere else.
+fn check_authorizer(p: &Properties<'_>) -> Result<(), ConfigError> {
+    let key = "authorizer.class.name";
+    let Some(class) = p.text(key) else { return Ok(()) };
+    let users = p.text("super.users").unwrap_or_default();
+    if p.flag("allow.everyone.if.no.acl.found") || users.split(';').any(|u| u.trim() == "User:ANONYMOUS") {
+        return Ok(());
     }
-}
-
-fn advertised(p: &Properties<'_>, bound: &[Endpoint]) -> Result<Vec<Endpoint>, ConfigError> {
-    let given =
-        listeners::parse_list("advertised.listeners", p.text("advertised.listeners").unwrap_or_default())?;
-    for endpoint in &given {
-        if matches!(endpoint.host.as_str(), "0.0.0.0" | "" | "::") {
-            return Err(ConfigError::invalid(
-                "advertised.listeners",
-                &endpoint.to_string(),
-                "clients cannot connect to a wildcard address; give a host name or address they can reach",
-            ));
-        }
-        if !bound.is_empty() && !bound.iter().any(|b| b.name == endpoint.name) {
-            return Err(ConfigError::invalid(
-                "advertised.listeners",
-                &endpoint.to_string(),
-                "no listener of that name in listeners",
-            ));
-        }
-    }
-    Ok(given)
-}
-
-fn inter_broker(p: &Properties<'_>, bound: &[Endpoint], is_broker: bool) -> Result<String, ConfigError> {
-    let key = "inter.broker.listener.name";
-    let given = p.text(key).map(str::to_ascii_uppercase);
-    if !is_broker {
-        return Ok(given.unwrap_or_else(|| "PLAINTEXT".to_owned()));
-    }
-    match given {
-        Some(name) if bound.iter().any(|e| e.name == name) => Ok(name),
-        Some(name) => Err(ConfigError::invalid(key, &name, "no listener of that name in listeners")),
-        None => {
-            let preferred = bound.iter().find(|e| e.name == "PLAINTEXT").or_else(|| bound.first());
-            preferred
-                .map(|e| e.name.clone())
-                .ok_or_else(|| ConfigError::Missing { key, reason: "no listener".to_owned() })
-        }
-    }
+    Err(ConfigError::invalid(
+        key,
+        class,
+        "this version has no ACLs and would let everybody in; leave it out, or say that this is meant by \
+         allow.everyone.if.no.acl.found=true",
+    ))
 }
 
 fn log_dir(p: &Properties<'_>) -> Result<PathBuf, ConfigError> {
@@ -414,12 +274,38 @@ mod tests {
     }
 
     #[test]
-    fn listeners_follow_the_advertised_ones_when_absent() {
-        let c = config(
-            "process.roles=broker\nnode.id=2\ncontroller.quorum.voters=1@c:9093\nadvertised.listeners=PLAINTEXT://kafka:29092\n",
-        )
-        .unwrap();
-        assert_eq!(c.broker_listeners[0].to_string(), "PLAINTEXT://0.0.0.0:29092");
-        assert_eq!(c.advertised[0].host, "kafka");
+    fn a_cluster_id_is_any_text_on_one_line() {
+        for text in ["MkU3OEVBNTcwNTJENDM2Qk", "My test cluster: größer = besser #1", "~!@$%^&*()_+|{}<>?"]
+        {
+            let properties = [("cluster.id".to_owned(), text.to_owned())];
+            let mut all = properties::parse(BASE);
+            all.extend(properties);
+            assert_eq!(Config::from_properties(all).unwrap().cluster_id.as_deref(), Some(text));
+        }
+        let message = config(&format!("{BASE}cluster.id=a\\nb\n")).unwrap_err().to_string();
+        assert!(message.contains("one line"), "{message}");
+    }
+
+    #[test]
+    fn the_old_name_of_the_node_id_counts_where_there_is_no_other() {
+        let old = BASE.replace("node.id=1", "broker.id=1");
+        assert_eq!(config(&old).unwrap().node_id, 1);
+        assert_eq!(config(&format!("{BASE}broker.id=7\n")).unwrap().node_id, 1);
+    }
+
+    #[test]
+    fn values_of_known_properties_are_checked_and_unknown_ones_are_not() {
+        let message = config(&format!("{BASE}num.partitions=many\n")).unwrap_err().to_string();
+        assert!(message.contains("num.partitions") && message.contains("many"), "{message}");
+        assert!(config(&format!("{BASE}jmx.port=many\nnum.partitions=\n")).is_ok());
+    }
+
+    #[test]
+    fn an_authorizer_is_taken_only_where_it_lets_everybody_in() {
+        let class = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n";
+        let message = config(&format!("{BASE}{class}super.users=User:admin\n")).unwrap_err().to_string();
+        assert!(message.contains("no ACLs"), "{message}");
+        assert!(config(&format!("{BASE}{class}allow.everyone.if.no.acl.found=true\n")).is_ok());
+        assert!(config(&format!("{BASE}{class}super.users=User:admin;User:ANONYMOUS\n")).is_ok());
     }
 }

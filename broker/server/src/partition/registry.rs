@@ -2,6 +2,7 @@
 
 mod apply;
 mod checkpoint;
+mod cleaner;
 mod janitor;
 mod load;
 mod removal;
@@ -33,6 +34,7 @@ use super::settings::TopicSettings;
 use super::shared::Shared;
 use crate::lifecycle::Standing;
 use checkpoint::Checkpointed;
+use cleaner::Cleaner;
 use janitor::Janitor;
 
 /// Memory for written records at the tails of all logs, in bytes.
@@ -69,9 +71,10 @@ pub struct RegistryParts {
 pub struct Registry {
     replicas: Arc<Replicas>,
     janitor: Janitor,
+    cleaner: Cleaner,
 }
 
-/// What the registry shares with its background thread.
+/// What the registry shares with its background threads.
 pub(super) struct Replicas {
     disk: Arc<dyn Disk>,
     dir: LogDir,
@@ -137,7 +140,8 @@ impl Registry {
         replicas.load()?;
         engine.start(IO_THREADS)?;
         let janitor = Janitor::start(Arc::clone(&replicas))?;
-        Ok(Self { replicas, janitor })
+        let cleaner = Cleaner::start(Arc::clone(&replicas))?;
+        Ok(Self { replicas, janitor, cleaner })
     }
 
     /// The replica of a partition, if this broker holds one.
@@ -173,6 +177,7 @@ impl Registry {
     /// Writes and flushes everything, closes the logs, and marks the directory as cleanly shut down in `broker_epoch`. Call
     /// it when no request is served any more, on a thread that may wait.
     pub fn shutdown(&self, broker_epoch: i64) {
+        self.cleaner.stop();
         self.janitor.stop();
         let all = self.replicas.all();
         self.replicas.shared.engine.stop();

@@ -55,7 +55,11 @@ impl TopicSettings {
         let settings = &self.log;
         LogConfig {
             segment_bytes: positive(settings.segment_bytes),
-            segment_ms: settings.segment_ms,
+            // Only closed segments are compacted: one must not stay open for longer than a record may wait.
+            segment_ms: match settings.compact {
+                true => settings.segment_ms.min(settings.max_compaction_lag_ms),
+                false => settings.segment_ms,
+            },
             segment_jitter_ms: settings.segment_jitter_ms,
             index_interval_bytes: positive(settings.index_interval_bytes),
             segment_index_bytes: positive(settings.segment_index_bytes),
@@ -71,6 +75,8 @@ impl TopicSettings {
             cleanup_delete: settings.delete,
             cleanup_compact: settings.compact,
             delete_retention_ms: settings.delete_retention_ms,
+            min_compaction_lag_ms: settings.min_compaction_lag_ms,
+            max_compaction_lag_ms: settings.max_compaction_lag_ms,
         }
     }
 }

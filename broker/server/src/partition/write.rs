@@ -68,7 +68,7 @@ impl Partition {
     }
 
     /// The log is poisoned, and with it the whole directory: what the disk holds is not known any more.
-    fn failed(&self, state: &mut State, error: &LogError, wakeups: &mut Wakeups) -> Next {
+    pub(super) fn failed(&self, state: &mut State, error: &LogError, wakeups: &mut Wakeups) -> Next {
         state.io = Io::Idle;
         if matches!(state.role, Role::Deleted) {
             // Its directory was renamed under the job.

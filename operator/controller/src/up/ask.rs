@@ -38,7 +38,9 @@ impl Said {
     pub(super) fn refusals(&self) -> BTreeMap<i32, Refusal> {
         let stale = |at: &Instant| at.elapsed() >= ASK_AGAIN;
         let refusals = self.refusals.iter();
-        refusals.map(|(node, (refusal, at))| (*node, Refusal { stale: stale(at), ..refusal.clone() })).collect()
+        refusals
+            .map(|(node, (refusal, at))| (*node, Refusal { stale: stale(at), ..refusal.clone() }))
+            .collect()
     }
 }
 

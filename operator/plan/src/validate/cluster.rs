@@ -75,7 +75,8 @@ fn storage(subject: &Subject, storage: Option<&Storage>, problems: &mut Vec<Prob
     let class = storage.and_then(|storage| storage.class.clone());
     let of_claims = class.is_some() || storage.is_some_and(|storage| storage.delete_claim.is_some());
     if kind == StorageType::Ephemeral && of_claims {
-        let message = "ephemeral storage has no claim: take class and deleteClaim out, or set it to persistent-claim";
+        let message =
+            "ephemeral storage has no claim: take class and deleteClaim out, or set it to persistent-claim";
         report("type", message.into());
     }
     DesiredStorage { kind, bytes, class }

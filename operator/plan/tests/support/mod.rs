@@ -12,7 +12,8 @@ use klamm_operator_api::topic::ClusterRef;
 use klamm_operator_api::{KafkaCluster, KafkaTopic, KafkaTopicSpec};
 use klamm_operator_plan::desired::Roles;
 use klamm_operator_plan::observed::{
-    Address, Grant, HostPort, NodeState, ObservedNode, ObservedPartition, ObservedTopic, Place, Properties, Refusal,
+    Address, Grant, HostPort, NodeState, ObservedNode, ObservedPartition, ObservedTopic, Place, Properties,
+    Refusal,
 };
 use klamm_operator_plan::{Action, Observed, Resources, Validated, plan, validate};
 
@@ -90,9 +91,16 @@ pub fn apply(action: &Action, observed: &mut Observed) {
         Action::ReserveAddresses { node } => drop(observed.places.insert(node, place(node))),
         Action::CreateNode { node, roles, properties } => {
             let running = Some(properties.clone());
-            observed
-                .nodes
-                .insert(node, ObservedNode { roles, stored: properties, running, state: NodeState::Ready, outdated: Default::default() });
+            observed.nodes.insert(
+                node,
+                ObservedNode {
+                    roles,
+                    stored: properties,
+                    running,
+                    state: NodeState::Ready,
+                    outdated: Default::default(),
+                },
+            );
             observed.topics.get_or_insert_default();
         }
         Action::UpdateNodeConfig { node, properties } => {
@@ -156,7 +164,8 @@ fn ask(node: i32, observed: &mut Observed) {
     });
     let hosted = partitions.filter(|(.., partition)| partition.replicas.contains(&node));
     let lagging = hosted.filter(|(.., partition)| partition.isr.len() < partition.replicas.len());
-    let blockers: Vec<String> = lagging.map(|(name, index, _)| format!("{name}-{index} is not in sync")).collect();
+    let blockers: Vec<String> =
+        lagging.map(|(name, index, _)| format!("{name}-{index} is not in sync")).collect();
     if blockers.is_empty() {
         assert!(observed.disruption.is_none(), "one grant is out already");
         observed.disruption = Some(Grant { node, id: 1, restored: false });

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::api::{CLUSTER, TOPIC};
+use crate::api::{CLUSTER, STATEFUL_SET, TOPIC, condition_of};
 use crate::bed::Bed;
 use crate::manifest::{cluster, reachable_cluster, topic};
 use crate::namespace::Namespace;
@@ -46,7 +46,6 @@ const CLUSTERS: &[Case] = &[
         |k| k["resources"] = json!({ "requests": { "memory": "plenty" } }),
         &["memory"],
     ),
-    ("a configuration that follows from the resource", |k| k["config"]["node.id"] = json!(7), &["node.id"]),
 ];
 
 const TOPICS: &[Case] = &[
@@ -87,7 +86,9 @@ pub fn bad_resources_are_refused(bed: &Bed) -> Result<String> {
 pub fn bad_changes_are_refused(bed: &Bed) -> Result<String> {
     let namespace = Namespace::create(&bed.kubernetes, "e2e-unchanged")?;
     namespace.apply(&cluster("unchanged", 1))?;
-    namespace.apply(&topic("unchanged", "unchanged", 3))?;
+    let mut unchanged = topic("unchanged", "unchanged", 3);
+    unchanged["spec"]["clusterRef"] = json!({ "name": "unchanged" });
+    namespace.apply(&unchanged)?;
     let cluster_changes: &[(&str, Value, &[&str])] = &[
         ("fewer controllers", json!({ "replicas": 3, "controllers": 3 }), &["controllers"]),
         ("a storage shrink", json!({ "storage": { "size": "512Mi" } }), &["size"]),
@@ -108,4 +109,29 @@ pub fn bad_changes_are_refused(bed: &Bed) -> Result<String> {
         check(what, &refusal.map(|e| format!("{e:#}")).unwrap_or_default(), words)?;
     }
     Ok(format!("{} changes", cluster_changes.len() + topic_changes.len()))
+}
+
+/// What no rule can see becomes a condition, and nothing is made.
+pub fn unservable_clusters_say_so(bed: &Bed) -> Result<String> {
+    let namespace = Namespace::create(&bed.kubernetes, "e2e-unservable")?;
+    let cases: &[Case] = &[
+        ("a configuration that follows from the resource", |k| k["config"]["node.id"] = json!(7), &["node.id"]),
+        ("an unknown configuration", |k| k["config"]["min.insync.replica"] = json!(2), &["min.insync.replica"]),
+        ("a configuration out of its range", |k| k["config"]["min.insync.replicas"] = json!("many"), &["min.insync.replicas"]),
+    ];
+    for (number, (what, spoil, words)) in cases.iter().enumerate() {
+        let name = format!("bad-{number}");
+        let mut bad = cluster(&name, 1);
+        spoil(&mut bad["spec"]["kafka"]);
+        let refusal = match namespace.apply(&bad) {
+            Err(refusal) => format!("{refusal:#}"),
+            Ok(()) => namespace
+                .until(CLUSTER, &name, "is refused", |c| condition_of(c, "Stalled")["reason"] == "InvalidSpec")
+                .map(|c| condition_of(&c, "Stalled").to_string())?,
+        };
+        check(what, &refusal, words)?;
+    }
+    let made = namespace.list(STATEFUL_SET, "")?.len();
+    ensure!(made == 0, "{made} stateful sets were made");
+    Ok(format!("{} clusters", cases.len()))
 }

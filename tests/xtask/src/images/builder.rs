@@ -62,12 +62,10 @@ fn buildah(context: &Path, tag: &str, archive: &Path) -> Result<()> {
         command
     };
     let _ = std::fs::remove_file(archive);
-    let isolated = ["build", "--quiet", "--isolation", "chroot", "--format", "docker", "--tag", tag];
+    let tag = format!("docker.io/{tag}");
+    let to = format!("docker-archive:{}:{tag}", archive.display());
+    let isolated = ["build", "--quiet", "--isolation", "chroot", "--format", "docker", "--tag", &tag];
     shell::run(program().args(isolated).arg(context))?;
-    shell::run(
-        program()
-            .args(["push", "--quiet", tag])
-            .arg(format!("docker-archive:{}:docker.io/{tag}", archive.display())),
-    )?;
+    shell::run(program().args(["push", "--quiet", &tag, &to]))?;
     Ok(std::fs::remove_dir_all(storage)?)
 }

@@ -111,6 +111,8 @@ const BUSYBOX: &[&str] = &[
 /// Kafka's commands; in /opt/kafka/bin they end in `.sh`.
 const KAFKA_COMMANDS: &[&str] = &[
     "kafka-broker-api-versions",
+    "kafka-console-consumer",
+    "kafka-console-producer",
     "kafka-metadata-quorum",
     "kafka-server-start",
     "kafka-storage",

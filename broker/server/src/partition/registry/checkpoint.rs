@@ -11,6 +11,8 @@ pub(super) struct Checkpointed {
     recovery_points: Checkpoints,
     log_starts: Checkpoints,
     high_watermarks: Checkpoints,
+    /// Up to where logs were compacted.
+    cleaned: Checkpoints,
 }
 
 /// What is known of one partition.
@@ -27,6 +29,7 @@ impl Checkpointed {
             recovery_points: dir.read_checkpoint(Checkpoint::RecoveryPoint)?,
             log_starts: dir.read_checkpoint(Checkpoint::LogStart)?,
             high_watermarks: dir.read_checkpoint(Checkpoint::HighWatermark)?,
+            cleaned: dir.read_checkpoint(Checkpoint::Cleaner)?,
         })
     }
 
@@ -43,7 +46,8 @@ impl Checkpointed {
     /// Forgets a partition whose directory is another's from now on.
     pub(super) fn forget(&mut self, topic: &str, partition: i32) {
         let name = TopicPartition::new(topic, partition);
-        for offsets in [&mut self.recovery_points, &mut self.log_starts, &mut self.high_watermarks] {
+        let Self { recovery_points, log_starts, high_watermarks, cleaned } = self;
+        for offsets in [recovery_points, log_starts, high_watermarks, cleaned] {
             offsets.remove(&name);
         }
     }
@@ -66,6 +70,19 @@ impl Replicas {
             }
         }
         Ok(())
+    }
+
+    /// Up to where a log was compacted.
+    pub(super) fn cleaned_to(&self, topic: &str, partition: i32) -> i64 {
+        let name = TopicPartition::new(topic, partition);
+        self.checkpointed.lock().cleaned.get(&name).copied().unwrap_or(0)
+    }
+
+    /// Notes and stores up to where a log is compacted. Waits for the disk.
+    pub(super) fn note_cleaned(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let mut written = self.checkpointed.lock();
+        written.cleaned.insert(TopicPartition::new(topic, partition), offset);
+        Ok(self.dir.write_checkpoint(Checkpoint::Cleaner, &written.cleaned)?)
     }
 
     fn collect(&self) -> Checkpointed {

@@ -65,13 +65,16 @@ fn work(replicas: &Replicas, stopping: &(Mutex<bool>, Condvar)) {
 fn tasks(replicas: &Replicas) -> [Task; 4] {
     let now = Instant::now();
     let task = |interval: Duration, run| Task { interval, due: now + interval, run };
+    // A broker that is started anew more often than the interval must give up old segments, too.
+    let first_retention = now + replicas.interval("log.initial.task.delay.ms", 30_000);
+    let retention = task(replicas.interval("log.retention.check.interval.ms", 300_000), retain);
     [
         task(replicas.interval("replica.high.watermark.checkpoint.interval.ms", CHECKPOINT_MS), keep_up),
         task(
             Duration::from_millis(u64::try_from(replicas.lag_time_max_ms / 2).unwrap_or(0).max(10)),
             check_lag,
         ),
-        task(replicas.interval("log.retention.check.interval.ms", 300_000), retain),
+        Task { due: first_retention, ..retention },
         task(replicas.interval("producer.id.expiration.check.interval.ms", 600_000), expire_producers),
     ]
 }

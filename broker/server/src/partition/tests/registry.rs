@@ -1,6 +1,7 @@
 //! The registry: start-up, shutdown, deletion, strays, configuration.
 
 use klamm_log::Disk;
+use klamm_records::{BatchBuilder, batches};
 use klamm_wire::ErrorCode;
 use uuid::Uuid;
 
@@ -98,4 +99,66 @@ async fn a_changed_config_holds_at_once() {
     cluster.commit(&[limit.into()]);
     let refused = cluster.partition(0).append_leader(batch(50), Acks::All).unwrap_err();
     assert_eq!(refused.code, ErrorCode::MessageTooLarge);
+}
+
+/// Key and value of every record of the partition.
+fn records(cluster: &Cluster) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let partition = cluster.partition(0);
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < partition.log_end_offset() {
+        let (bytes, next) = partition.read_for_replay(at, 1 << 20, i64::MAX).unwrap();
+        at = next;
+        for batch in batches(bytes).map(Result::unwrap) {
+            let kept = batch.records(1 << 20).unwrap().map(Result::unwrap);
+            found.extend(kept.map(|r| (r.key.unwrap().to_vec(), r.value.unwrap().to_vec())));
+        }
+    }
+    found
+}
+
+async fn churn(cluster: &Cluster, values: std::ops::Range<i32>) {
+    for value in values {
+        let mut builder = BatchBuilder::new(0);
+        let (key, value) = ([(value % 3) as u8], value.to_be_bytes());
+        builder.push(crate::clock::now_ms(), Some(&key), Some(&value), &[]).unwrap();
+        let append = cluster.partition(0).append_leader(builder.finish().unwrap(), Acks::All).unwrap();
+        if let Some(ack) = append.ack {
+            ack.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compacted_topic_keeps_the_last_value_of_each_key_and_stays_small() {
+    let cluster = Cluster::start(1, &[("log.cleaner.backoff.ms", "100")]);
+    let policy =
+        [("cleanup.policy", "compact"), ("segment.bytes", "1000"), ("min.cleanable.dirty.ratio", "0.2")];
+    cluster.create_topic(TOPIC, "table", 1, &[0], &policy);
+    for round in 1..4 {
+        churn(&cluster, (round - 1) * 300..round * 300).await;
+        eventually("old values go", || records(&cluster).len() < 60).await;
+        let last: std::collections::BTreeMap<_, _> = records(&cluster).into_iter().collect();
+        let newest = (round * 300 - 3..round * 300).map(|v| (vec![(v % 3) as u8], v.to_be_bytes().to_vec()));
+        assert_eq!(last, newest.collect());
+        match round % 2 {
+            0 => cluster.shut_down(0),
+            _ => cluster.kill_with_power_loss(0),
+        }
+        cluster.start_broker(0);
+        assert_eq!(cluster.partition(0).log_end_offset(), i64::from(round) * 300);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_records_go_soon_after_a_start_and_offsets_go_on() {
+    let cluster = Cluster::start(1, &[("log.initial.task.delay.ms", "100")]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[("retention.ms", "0")]);
+    produce(&cluster).await;
+    cluster.kill(0);
+    cluster.start_broker(0);
+    let first = || cluster.partition(0).list_offset(-2, -1, false).unwrap().offset;
+    eventually("the records are gone", || first() == 5).await;
+    cluster.kill_with_power_loss(0);
+    cluster.start_broker(0);
+    assert_eq!(cluster.partition(0).log_end_offset(), 5);
 }
