@@ -79,6 +79,8 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Like [`read_at`](Self::read_at), but from memory alone: `None` if it would have to wait for the disk, or cannot
     /// be told. May return fewer bytes than asked for.
     fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>>;
+    /// Tells the system that the range will be read soon. Whether that helps shows only when it is read.
+    fn prefetch(&self, _position: u64, _length: u64) {}
     /// Writes some of the buffers, at most 1024 of them, at `position`; returns how many bytes it took.
     fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
     /// Makes the contents durable.

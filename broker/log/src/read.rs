@@ -123,7 +123,9 @@ impl DiskRead {
 
     /// The batch that contains `from`, or the first one behind it.
     pub(crate) fn find_first(&self, wait: Wait) -> Result<Option<Found>, ReadError> {
-        let entry = self.search(wait, |entry| entry.offset <= self.from)?;
+        let before = self.from.saturating_sub(self.files.base_offset());
+        let share = before as f64 / self.end_offset.saturating_sub(self.files.base_offset()).max(1) as f64;
+        let entry = self.search(share, wait, |entry| entry.offset <= self.from)?;
         if let Some(entry) = entry
             && let Some(found) = self.check(entry, wait)?
         {
@@ -158,7 +160,8 @@ impl DiskRead {
             return Ok((self.end, self.end_offset));
         }
         let (mut end, mut next_offset) = (first.end(), first.header.next_offset());
-        let entry = self.search(wait, |entry| entry.position <= limit && entry.offset < self.upper)?;
+        let share = limit as f64 / self.end.max(1) as f64;
+        let entry = self.search(share, wait, |entry| entry.position <= limit && entry.offset < self.upper)?;
         if let Some(entry) = entry.filter(|entry| entry.position > end)
             && let Some(found) = self.check(entry, wait)?
         {
@@ -176,11 +179,13 @@ impl DiskRead {
 
     fn search(
         &self,
+        share: f64,
         wait: Wait,
         holds: impl Fn(&OffsetEntry) -> bool,
     ) -> Result<Option<OffsetEntry>, ReadError> {
         let file = || self.files.offset_index().map(|file| &**file);
-        self.index.last_where(self.files.base_offset(), wait, file, holds).map_err(|error| self.io(error))
+        let base = self.files.base_offset();
+        self.index.last_near(share, base, wait, file, holds).map_err(|error| self.io(error))
     }
 
     fn scan(&self, position: u64, wait: Wait) -> Result<Scan<'_>, ReadError> {

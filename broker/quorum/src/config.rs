@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use crate::QuorumError;
 
+/// How much slower the clock of a quorum of one ticks.
+const SINGLE_VOTER_PACE: u64 = 20;
+
 /// Where a voter's CONTROLLER listener is. The host is a name and is resolved by the transport at each dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -115,11 +118,13 @@ impl QuorumConfig {
     }
 
     pub(crate) fn raft(&self) -> Result<openraft::Config, QuorumError> {
+        // A single voter has nobody to send heartbeats to and nobody to wait for; its clock need not tick so often.
+        let pace = if self.voters.len() == 1 { SINGLE_VOTER_PACE } else { 1 };
         let config = openraft::Config {
             cluster_name: self.cluster_id.clone(),
-            heartbeat_interval: self.heartbeat_ms,
-            election_timeout_min: self.election_timeout_ms.0,
-            election_timeout_max: self.election_timeout_ms.1,
+            heartbeat_interval: self.heartbeat_ms * pace,
+            election_timeout_min: self.election_timeout_ms.0 * pace,
+            election_timeout_max: self.election_timeout_ms.1 * pace,
             install_snapshot_timeout: u64::try_from(self.snapshot.deadline.as_millis()).unwrap_or(u64::MAX),
             max_in_snapshot_log_to_keep: self.snapshot.keep_entries,
             // A voter that is further behind than what is kept gets a snapshot anyway.

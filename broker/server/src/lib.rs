@@ -12,9 +12,11 @@
 //! | `lifecycle` | registration, heartbeats, controlled shutdown |
 //! | `health` | whether this process works: started, live, ready |
 //! | `process` | start-up and shutdown in order |
+//! | `allocator` | what the C library's allocator keeps |
 //!
 //! Absent on purpose: Kubernetes, and openraft's types.
 
+pub mod allocator;
 mod alter_partition;
 mod api;
 mod clock;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Parser;
 use klamm_broker::config::sources::Sources;
 use klamm_broker::config::{Config, environment, properties, report};
-use klamm_broker::{logging, process};
+use klamm_broker::{allocator, logging, process};
 use tracing::{info, warn};
 
 /// A Kafka broker and metadata controller.
@@ -56,6 +56,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

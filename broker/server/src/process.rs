@@ -114,7 +114,12 @@ impl Process {
         let (leader_sender, leader) = watch::channel(None);
         let (standing_sender, standing) =
             watch::channel(Standing { state: State::Starting, broker_epoch: -1 });
-        let limits = Limits::new(config.max_request_bytes, config.queued_max_request_bytes, config.max_idle);
+        let limits = Limits::new(
+            config.max_request_bytes,
+            config.queued_max_request_bytes,
+            config.max_idle,
+            config.socket_buffers,
+        );
         let max_connections = Arc::new(Semaphore::new(config.max_connections));
         let directory = Directory {
             voters: config.voters.clone().into(),

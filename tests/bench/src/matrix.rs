@@ -8,9 +8,13 @@ use crate::admin::{Topic, create_ready_topic, delete_topic};
 use crate::consume::{self, Passes};
 use crate::load::{CONNECTIONS, Limit, Shape, Throughput};
 use crate::peers::{Cluster, Programs};
-use crate::process::{make_cold, settle};
+use crate::process::{make_cold, settle, touch_memory};
 use crate::{java, produce};
 
+/// Record bytes of a warm-up, whatever the scale: the JVM's compiler counts calls, not shares.
+const WARM_UP: u64 = 300_000_000;
+/// Memory that is touched before a cell that produces.
+const TOUCHED: u64 = 1 << 30;
 /// Partitions of the benched topics.
 const PARTITIONS: i32 = 6;
 /// Kafka's "never by count".
@@ -68,7 +72,7 @@ impl Matrix<'_> {
             let topic = format!("warm-up-{index}");
             self.create(&topic, NEVER)?;
             let shape = Shape::as_java(1024, acks);
-            let done = java::produce(self.programs, &bootstrap, &topic, &shape, (300e6 * self.scale) as u64)?;
+            let done = java::produce(self.programs, &bootstrap, &topic, &shape, WARM_UP)?;
             java::consume(self.programs, &bootstrap, &topic, shape.record, done.records)?;
             delete_topic(&bootstrap, &topic)?;
         }
@@ -103,6 +107,7 @@ impl Matrix<'_> {
         self.create(&topic, flush)?;
         let bytes = (java_volume(shape.record, flush) * self.scale) as u64;
         let name = format!("produce {} B, acks={acks}, flush.messages={label}", shape.record);
+        touch_memory(self.cluster.data(), TOUCHED)?;
         let cell = self.measure(client, name, || match client {
             Client::Java => java::produce(self.programs, &bootstrap, &topic, shape, bytes),
             Client::Native => produce::produce(&bootstrap, &topic, shape, CONNECTIONS, self.native_limit()),

@@ -1,6 +1,7 @@
 //! Broker processes as the system accounts for them, and their files in the page cache.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -81,6 +82,17 @@ fn mib_of(status: &str, field: &str) -> Option<f64> {
 /// Brings every file below `dir` to the disk, so that no cell pays for the one before it.
 pub fn settle(dir: &Path) -> Result<()> {
     for_each_file(dir, &|file| Ok(file.sync_all()?))
+}
+
+/// Writes and removes a file of `bytes`. A virtual machine gives memory that lies free for some seconds back to its host, and
+/// whoever touches it next pays for getting it again, several times what writing it costs: not the broker under test.
+pub fn touch_memory(dir: &Path, bytes: u64) -> Result<()> {
+    let mut file = tempfile::tempfile_in(dir)?;
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..bytes >> 20 {
+        file.write_all(&zeros)?;
+    }
+    Ok(())
 }
 
 /// Drops the pages of every file below `dir` from the page cache, so that reads come from the disk.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -98,6 +99,12 @@ impl DiskFile for RealFile {
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn prefetch(&self, position: u64, length: u64) {
+        let advice = rustix::fs::Advice::WillNeed;
+        // A system that takes no advice reads when it is asked to.
+        let _ = rustix::fs::fadvise(&self.0, position, NonZeroU64::new(length), advice);
     }
 
     fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<usize> {

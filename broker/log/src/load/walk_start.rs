@@ -31,7 +31,7 @@ impl WalkStart {
         };
         let index = files.offset_index()?;
         let before = |entry: &OffsetEntry| entry.offset < resumed_at;
-        let offsets = count_stored(&**index, base, stored, Wait::Allowed, before)?;
+        let offsets = count_stored(&**index, base, stored, stored, Wait::Allowed, before)?;
         let Some(last) = offsets.checked_sub(1) else { return Ok(Self::BEGINNING) };
         let entry = read_entries::<OffsetEntry>(&**index, base, last, 1, Wait::Allowed)?.first().copied();
         let Some(entry) = entry.filter(|entry| points_to_batch(files, size, *entry)) else {
@@ -39,7 +39,7 @@ impl WalkStart {
         };
         let time_index = files.open(names::TIME_INDEX, OpenMode::Read)?;
         let covered = |time: &TimeEntry| time.offset <= entry.offset;
-        let times = count_stored(&*time_index, base, stored_times, Wait::Allowed, covered)?;
+        let times = count_stored(&*time_index, base, stored_times, stored_times, Wait::Allowed, covered)?;
         let max = match times.checked_sub(1) {
             Some(last) => read_entries(&*time_index, base, last, 1, Wait::Allowed)?.first().copied(),
             None => None,

@@ -48,6 +48,12 @@ impl Context {
     pub fn version(&self) -> i16 {
         self.header.api_version
     }
+
+    /// The same without a reference to the request's frame.
+    pub fn detached(mut self) -> Self {
+        self.header.client_id = self.header.client_id.map(|id| Str::copy_from(&id));
+        self
+    }
 }
 
 /// The broker's client-facing service.

@@ -64,6 +64,7 @@ pub fn handle(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
         Ok(produced) => produced,
         Err(reason) => return Handled::Close(reason),
     };
+    let context = context.detached();
     // Nothing else refers to the frame now, so its memory can be written to: offsets are stamped where the bytes lie.
     let frame = body.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
     let pending = append_all(node, &context, &produced, frame);

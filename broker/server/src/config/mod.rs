@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::net::SocketBuffers;
 use listeners::{Endpoint, Voter};
 use network::Network;
 use raw::Properties;
@@ -90,6 +91,8 @@ pub struct Config {
     pub max_connections: usize,
     /// `connections.max.idle.ms`.
     pub max_idle: Duration,
+    /// `socket.send.buffer.bytes` and `socket.receive.buffer.bytes`.
+    pub socket_buffers: SocketBuffers,
     /// Every property as given, known or not.
     pub properties: BTreeMap<String, String>,
 }
@@ -126,6 +129,10 @@ impl Config {
             queued_max_request_bytes: p.parsed("klamm.queued.max.request.bytes", 64 << 20)?,
             max_connections: p.parsed("max.connections", 10_000)?,
             max_idle: p.millis("connections.max.idle.ms", 600_000)?,
+            socket_buffers: SocketBuffers {
+                send: p.buffer("socket.send.buffer.bytes", Some(204_800))?,
+                receive: p.buffer("socket.receive.buffer.bytes", None)?,
+            },
             properties: properties.clone(),
         })
     }

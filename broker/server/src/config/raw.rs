@@ -20,6 +20,15 @@ impl<'a> Properties<'a> {
         })
     }
 
+    /// A size of a socket's buffer; -1 leaves it to the system, which is `None`.
+    pub(super) fn buffer(&self, key: &str, default: Option<usize>) -> Result<Option<usize>, ConfigError> {
+        match self.text(key) {
+            None => Ok(default),
+            Some("-1") => Ok(None),
+            Some(_) => self.parsed(key, 0).map(Some),
+        }
+    }
+
     pub(super) fn millis(&self, key: &str, default: u64) -> Result<Duration, ConfigError> {
         self.parsed(key, default).map(Duration::from_millis)
     }

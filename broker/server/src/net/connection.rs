@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::SocketBuffers;
 use super::frame::FrameReader;
 use super::response::Response;
 
@@ -75,13 +76,16 @@ pub struct Limits {
     pub budget_total: u32,
     /// A connection without requests for this long is closed.
     pub max_idle: Duration,
+    /// Memory of the kernel for what waits to be sent and to be read.
+    pub buffers: SocketBuffers,
 }
 
 impl Limits {
     /// Limits with `budget` bytes of request memory.
-    pub fn new(max_frame: usize, budget: usize, max_idle: Duration) -> Self {
+    pub fn new(max_frame: usize, budget: usize, max_idle: Duration, buffers: SocketBuffers) -> Self {
         let total = u32::try_from(budget / BUDGET_UNIT).unwrap_or(u32::MAX >> 4).max(1);
-        Self { max_frame, budget: Arc::new(Semaphore::new(total as usize)), budget_total: total, max_idle }
+        let budget = Arc::new(Semaphore::new(total as usize));
+        Self { max_frame, budget, budget_total: total, max_idle, buffers }
     }
 
     /// Waits for memory for a request of `bytes`; a request larger than everything waits for everything.

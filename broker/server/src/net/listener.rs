@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use super::SocketBuffers;
 use super::connection::{self, Limits, Peer, Service};
 use crate::config::listeners::Endpoint;
 
@@ -95,7 +96,7 @@ pub async fn accept(
                 let (service, limits, stop) = (Arc::clone(&service), limits.clone(), stop.clone());
                 tasks.spawn(async move {
                     let _permit = permit;
-                    if let Err(error) = prepare(&stream) {
+                    if let Err(error) = prepare(&stream, limits.buffers) {
                         debug!(%address, %error, "socket options");
                     }
                     if let Err(error) = connection::serve(stream, peer.clone(), service, limits, stop).await {
@@ -112,10 +113,16 @@ pub async fn accept(
     }
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+fn prepare(stream: &TcpStream, buffers: SocketBuffers) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    let socket = socket2::SockRef::from(stream);
+    if let Some(bytes) = buffers.send {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = buffers.receive {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)))
 }
 
 fn log_end(peer: &Peer, error: &io::Error) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use klamm_log::DiskFile;
 use klamm_wire::Segment;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
 use smallvec::SmallVec;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -13,6 +14,8 @@ use tokio::sync::Semaphore;
 
 /// Slices given to one vectored write.
 const MAX_SLICES: usize = 64;
+/// Bytes of a cold file after which it is asked again whether they have come.
+const WARM_STEP: usize = 64 * 1024;
 /// Reads of cold files that may be under way at once.
 static COLD_READS: Semaphore = Semaphore::const_new(8);
 
@@ -62,7 +65,7 @@ impl Response {
                     let range = self.files.get(index as usize).ok_or_else(missing)?;
                     match sendable(range).await? {
                         Sendable::Cached => {
-                            write_bytes(stream, &mut pending).await?;
+                            write_bytes(stream, &mut pending, SendFlags::MORE).await?;
                             send_file(stream, range).await?;
                         }
                         Sendable::Read(bytes) => pending.push(bytes),
@@ -70,7 +73,7 @@ impl Response {
                 }
             }
         }
-        write_bytes(stream, &mut pending).await
+        write_bytes(stream, &mut pending, SendFlags::empty()).await
     }
 }
 
@@ -78,26 +81,22 @@ impl Response {
 enum Sendable {
     /// Its pages are in memory: `sendfile` will not block.
     Cached,
-    /// It was cold, or has no descriptor: read by a thread that may block.
+    /// It has no descriptor; this is what it holds.
     Read(Bytes),
 }
 
-/// Decides without blocking whether the range is in the page cache; if not, reads it elsewhere.
+/// Decides without blocking whether the range is in the page cache; if not, has it read by a thread that may block.
 async fn sendable(range: &FileRange) -> io::Result<Sendable> {
     if range.file.as_raw().is_some() && is_cached(range) {
         return Ok(Sendable::Cached);
     }
     let _permit = COLD_READS.acquire().await.map_err(io::Error::other)?;
     let range = range.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        let mut buffer = vec![0; range.length];
-        let read = range.file.read_at(&mut buffer, range.position)?;
-        if read < range.length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(Bytes::from(buffer))
+    let read = tokio::task::spawn_blocking(move || match range.file.as_raw() {
+        Some(_) => warm(&range).map(|()| Sendable::Cached),
+        None => read(&range).map(Sendable::Read),
     });
-    read.await.map_err(io::Error::other)?.map(Sendable::Read)
+    read.await.map_err(io::Error::other)?
 }
 
 /// Probes both ends of the range; the kernel reads files ahead, so what lies between is almost always there as well.
@@ -106,13 +105,38 @@ fn is_cached(range: &FileRange) -> bool {
     [range.position, last].iter().all(|at| matches!(range.file.try_read_at(&mut [0u8; 1], *at), Ok(Some(1))))
 }
 
-async fn write_bytes(stream: &TcpStream, pending: &mut SmallVec<[Bytes; 8]>) -> io::Result<()> {
+/// Brings the range into the page cache without copying it.
+fn warm(range: &FileRange) -> io::Result<()> {
+    range.file.prefetch(range.position, range.length as u64);
+    let last = range.position + range.length.saturating_sub(1) as u64;
+    for at in (range.position..last).step_by(WARM_STEP).chain([last]) {
+        if range.file.read_at(&mut [0u8; 1], at)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+fn read(range: &FileRange) -> io::Result<Bytes> {
+    let mut buffer = vec![0; range.length];
+    if range.file.read_at(&mut buffer, range.position)? < range.length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(buffer.into())
+}
+
+/// Sends what is pending; with `SendFlags::MORE` it shares its last packet with what comes next.
+async fn write_bytes(
+    stream: &TcpStream,
+    pending: &mut SmallVec<[Bytes; 8]>,
+    flags: SendFlags,
+) -> io::Result<()> {
     let mut first = 0;
     while first < pending.len() {
         let attempt = {
             let slices: SmallVec<[IoSlice<'_>; 16]> =
                 pending.iter().skip(first).take(MAX_SLICES).map(|b| IoSlice::new(b)).collect();
-            stream.try_write_vectored(&slices)
+            stream.try_io(Interest::WRITABLE, || send(stream, &slices, flags))
         };
         let mut written = match attempt {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -135,6 +159,11 @@ async fn write_bytes(stream: &TcpStream, pending: &mut SmallVec<[Bytes; 8]>) -> 
     }
     pending.clear();
     Ok(())
+}
+
+fn send(stream: &TcpStream, slices: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+    let mut control = SendAncillaryBuffer::default();
+    Ok(rustix::net::sendmsg(stream, slices, &mut control, flags | SendFlags::NOSIGNAL)?)
 }
 
 async fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<()> {
