@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 use klamm_operator_api::conditions::Reason;
 use klamm_operator_manifests::{claims, config_map, services};
+use klamm_operator_plan::quantity;
 use klamm_operator_plan::status::Failure;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
@@ -25,6 +26,7 @@ impl Round<'_> {
             if let Some(patch) = claims::growth(&claim, &self.cluster) {
                 self.grow(&claim, patch).await;
             }
+            self.refuse_shrinking(&claim);
             let goes_along = self.goes_along();
             if let Some(patch) = claims::ownership(&claim, &self.cluster, goes_along) {
                 let changed = destructive::change_owners(&self.context.client, &claim, patch).await;
@@ -36,6 +38,21 @@ impl Round<'_> {
         }
         self.remove_config_maps().await;
         self.remove_services().await;
+    }
+
+    /// A claim of an earlier life may be larger than what is asked for now.
+    fn refuse_shrinking(&mut self, claim: &PersistentVolumeClaim) {
+        let asked =
+            claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
+        let Some(asked) = asked.map(|asked| &asked.0) else { return };
+        if quantity::bytes(asked).is_some_and(|has| has > self.desired.cluster.storage.bytes) {
+            let message = format!(
+                "claim {} has {asked} and keeps it, as volumes never shrink: set spec.kafka.storage.size back to {asked}",
+                claim.name_any()
+            );
+            let failure = Failure { reason: Reason::StorageChangeRefused, message };
+            self.failures.entry(self.desired.cluster.subject()).or_insert(failure);
+        }
     }
 
     fn goes_along(&self) -> bool {

@@ -71,7 +71,9 @@ impl Memory {
     pub fn refusals(&mut self, now: Instant) -> BTreeMap<i32, Refusal> {
         let stale = |at: Instant| now.saturating_duration_since(at) >= ASK_AGAIN;
         let refusals = self.refusals.iter();
-        refusals.map(|(node, (refusal, at))| (*node, Refusal { stale: stale(*at), ..refusal.clone() })).collect()
+        refusals
+            .map(|(node, (refusal, at))| (*node, Refusal { stale: stale(*at), ..refusal.clone() }))
+            .collect()
     }
 
     /// How long to wait after one more failure. `jitter` is between 0 and 1, so that clusters that failed together are
