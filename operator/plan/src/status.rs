@@ -40,7 +40,7 @@ pub fn operations(_: &Validated, _: &Observed, plan: &Plan) -> Option<Operations
         blockers: step.blockers.clone(),
     };
     let brokers: Vec<RollBroker> = plan.roll.iter().map(broker).collect();
-    (!brokers.is_empty()).then(|| Operations { roll: Some(Roll { brokers }) })
+    (!brokers.is_empty()).then_some(Operations { roll: Some(Roll { brokers }) })
 }
 
 /// Problems as failures: one for each resource, with all that is wrong with it.
@@ -139,7 +139,7 @@ fn reconciling(observed: &Observed, plan: &Plan) -> Verdict {
         plan.held.iter().find(|held| matches!(held.reason, Reason::RollBlocked | Reason::RestartWaiting));
     // Asking once more is no news as long as the answer is not another one.
     let news = plan.actions.iter().find(|action| !matches!(action, Action::RequestDisruption { .. }));
-    let (status, reason, message) = match (news.or(plan.actions.first()), rolling) {
+    let (status, reason, message) = match (news.or_else(|| plan.actions.first()), rolling) {
         (Some(Action::RequestDisruption { .. }) | None, Some(held)) => {
             (true, Reason::Rolling, held.message.clone())
         }

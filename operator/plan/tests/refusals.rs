@@ -96,8 +96,8 @@ fn the_first_listener_is_internal_and_ports_are_given_once() {
             "put one of type internal first",
         ),
         (vec![inside.clone(), listener("out", 9092, ListenerType::Nodeport)], "port 9092 is taken"),
-        (vec![inside.clone(), inside.clone()], "two listeners named plain"),
         (vec![listener("plain", 8080, ListenerType::Internal)], "choose one from 9092"),
+        (vec![inside.clone(), inside], "two listeners named plain"),
     ] {
         let found = with(listeners).unwrap_err();
         assert!(found[0].message.contains(named), "{found:?}");
