@@ -82,7 +82,7 @@ impl Container {
             if self.logs()?.contains(text) {
                 return Ok(Some(true));
             }
-            Ok((self.inspect("{{.State.Running}}")? != "true").then(|| false))
+            Ok((self.inspect("{{.State.Running}}")? != "true").then_some(false))
         });
         match found {
             Ok(true) => Ok(()),
