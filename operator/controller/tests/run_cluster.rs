@@ -1,5 +1,7 @@
 //! A cluster under the operator, on a Kubernetes in memory: it comes up, heals, rolls and rests.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/kubernetes/mod.rs"]
 mod kubernetes;
 

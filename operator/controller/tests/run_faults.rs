@@ -1,5 +1,7 @@
 //! The operator dies at every write, sees stale caches, loses races and watches: it converges, and hurts nobody.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/kubernetes/mod.rs"]
 mod kubernetes;
 

@@ -1,5 +1,7 @@
 //! What the operator asks of Kubernetes is what the chart's roles allow, and nothing that they allow is unused.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/kubernetes/mod.rs"]
 mod kubernetes;
 

@@ -1,5 +1,7 @@
 //! KafkaTopics under the operator, on a Kubernetes in memory.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/kubernetes/mod.rs"]
 mod kubernetes;
 

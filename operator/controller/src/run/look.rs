@@ -43,7 +43,7 @@ pub async fn look(context: &Context, key: &Key, memory: &mut Memory) -> Result<O
     };
     match cluster.as_deref() {
         Some(written) if written.meta().deletion_timestamp.is_none() => match &written.0 {
-            Ok(resource) => look_at(context, key, resource, &topics, memory).await,
+            Ok(resource) => Box::pin(look_at(context, key, resource, &topics, memory)).await,
             Err(error) => refuse(context, key, written, &error.to_string()).await,
         },
         gone_or_going => {
@@ -115,6 +115,7 @@ async fn carry_out(mut round: Round<'_>) -> Result<Option<Duration>, ApiError> {
     let executed = round.execute(&plan).await;
     if let Err(error) = &executed
         && matches!(error.code(), Some(400 | 403 | 404 | 422))
+        && !error.is_farewell()
     {
         let failure = Failure { reason: Reason::ApplyRefused, message: error.to_string() };
         round.failures.insert(round.desired.cluster.subject(), failure);

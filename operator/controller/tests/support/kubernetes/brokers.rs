@@ -108,7 +108,7 @@ impl Kafka {
                 }
                 let count = usize::try_from(partitions.unwrap_or(1)).unwrap();
                 let partitions = vec![partition(replicas.unwrap_or(1)); count];
-                state.topics.entry(name.to_owned()).or_insert(ObservedTopic {
+                state.topics.entry(name.to_owned()).or_insert_with(|| ObservedTopic {
                     id,
                     partitions,
                     config: config.clone(),
@@ -206,7 +206,10 @@ impl Brokers for Kafka {
         async move {
             self.note("delete");
             let mut state = self.state.lock();
-            Ok(topics.iter().map(|name| (name.clone(), Ok(drop(state.topics.remove(name))))).collect())
+            for name in topics {
+                state.topics.remove(name);
+            }
+            Ok(topics.iter().map(|name| (name.clone(), Ok(()))).collect())
         }
         .boxed()
     }

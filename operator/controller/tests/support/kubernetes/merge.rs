@@ -60,6 +60,6 @@ pub fn selected(object: &Value, selector: Option<&str>) -> bool {
     let terms = selector.unwrap_or_default().split(',').filter(|term| !term.is_empty());
     terms.into_iter().all(|term| {
         let (key, value) = term.split_once('=').unwrap();
-        object["metadata"]["labels"][key] == Value::from(value.trim_start_matches('='))
+        object["metadata"]["labels"][key] == value.trim_start_matches('=')
     })
 }
