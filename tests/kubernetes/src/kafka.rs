@@ -111,12 +111,14 @@ impl<'a> Cluster<'a> {
         Ok(bootstrap.with_context(|| format!("no bootstrap servers of {listener} in {status}"))?.to_owned())
     }
 
-    /// A client outside of the cluster.
+    /// A client outside of the cluster, once it gets an answer: nodes open their ports a moment after they are told to.
     ///
     /// # Errors
-    /// There is no external listener.
+    /// There is no external listener, or nobody answers in time.
     pub fn client(&self) -> Result<Client> {
-        Ok(client(&self.bootstrap(manifest::EXTERNAL)?))
+        let mut client = client(&self.bootstrap(manifest::EXTERNAL)?);
+        until(PATIENCE, "a broker answers", || client.topology().map(Some))?;
+        Ok(client)
     }
 
     /// Applies a topic and waits until it is there.

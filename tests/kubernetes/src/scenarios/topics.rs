@@ -90,7 +90,7 @@ pub fn unknown_config_is_named(bed: &Bed) -> Result<String> {
 pub fn missing_cluster_is_named(bed: &Bed) -> Result<String> {
     let small = bed.small()?;
     small.namespace.apply(&topic("orphan", "nowhere", 1))?;
-    let message = until_refused(&small, "orphan", "ClusterNotReady")?;
+    let message = until_refused(&small, "orphan", "ClusterMissing")?;
     ensure!(message.contains("nowhere"), "{message}");
     small.namespace.delete(TOPIC, "orphan")?;
     Ok(String::new())
