@@ -36,7 +36,8 @@ impl Audit {
         for line in fs::read_to_string(&self.0)?.lines().skip(after) {
             let event: Value = serde_json::from_str(line)?;
             let (verb, about) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
-            let resource = about["resource"].as_str().or(event["requestURI"].as_str()).unwrap_or_default();
+            let resource =
+                about["resource"].as_str().or_else(|| event["requestURI"].as_str()).unwrap_or_default();
             let subresource = about["subresource"].as_str().map(|s| format!("/{s}")).unwrap_or_default();
             if verb != "watch" && resource != "leases" {
                 let code = &event["responseStatus"]["code"];

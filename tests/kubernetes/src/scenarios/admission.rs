@@ -115,9 +115,21 @@ pub fn bad_changes_are_refused(bed: &Bed) -> Result<String> {
 pub fn unservable_clusters_say_so(bed: &Bed) -> Result<String> {
     let namespace = Namespace::create(&bed.kubernetes, "e2e-unservable")?;
     let cases: &[Case] = &[
-        ("a configuration that follows from the resource", |k| k["config"]["node.id"] = json!(7), &["node.id"]),
-        ("an unknown configuration", |k| k["config"]["min.insync.replica"] = json!(2), &["min.insync.replica"]),
-        ("a configuration out of its range", |k| k["config"]["min.insync.replicas"] = json!("many"), &["min.insync.replicas"]),
+        (
+            "a configuration that follows from the resource",
+            |k| k["config"]["node.id"] = json!(7),
+            &["node.id"],
+        ),
+        (
+            "an unknown configuration",
+            |k| k["config"]["min.insync.replica"] = json!(2),
+            &["min.insync.replica"],
+        ),
+        (
+            "a configuration out of its range",
+            |k| k["config"]["min.insync.replicas"] = json!("many"),
+            &["min.insync.replicas"],
+        ),
     ];
     for (number, (what, spoil, words)) in cases.iter().enumerate() {
         let name = format!("bad-{number}");
@@ -126,7 +138,9 @@ pub fn unservable_clusters_say_so(bed: &Bed) -> Result<String> {
         let refusal = match namespace.apply(&bad) {
             Err(refusal) => format!("{refusal:#}"),
             Ok(()) => namespace
-                .until(CLUSTER, &name, "is refused", |c| condition_of(c, "Stalled")["reason"] == "InvalidSpec")
+                .until(CLUSTER, &name, "is refused", |c| {
+                    condition_of(c, "Stalled")["reason"] == "InvalidSpec"
+                })
                 .map(|c| condition_of(&c, "Stalled").to_string())?,
         };
         check(what, &refusal, words)?;
