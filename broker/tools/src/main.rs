@@ -52,7 +52,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<ExitCode> {
     if arguments.first().is_some_and(|name| command_name(name) == "klamm-tools") {
         arguments.remove(0);
     }
-    let name = arguments.first().map(|name| command_name(name)).unwrap_or_default();
+    let name = arguments.first().map(command_name).unwrap_or_default();
     match COMMANDS.iter().find(|(known, _)| *known == name) {
         Some((_, command)) => command(arguments),
         None => {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Starts a broker that must end with an error; returns what it printed.
 fn last_words(cluster: &Cluster, config: &Path) -> Result<String> {
     let log = config.with_extension("log");
-    let mut broker = Broker::start(cluster.binary(), config, &log)?;
+    let mut broker = Broker::start(&[], cluster.binary(), config, &log)?;
     let status = broker.wait(PATIENCE).context("a process that cannot work ends")?;
     ensure!(!status.success(), "it ended with {status}");
     let text = fs::read_to_string(log)?;

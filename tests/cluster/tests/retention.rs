@@ -66,7 +66,10 @@ fn put(client: &mut Client, key: u8, value: &str) -> Result<()> {
     Ok(())
 }
 
-fn table(client: &mut Client) -> Result<(usize, BTreeMap<Vec<u8>, Vec<u8>>)> {
+/// How many records there are, and the last value of each key.
+type Table = (usize, BTreeMap<Vec<u8>, Vec<u8>>);
+
+fn table(client: &mut Client) -> Result<Table> {
     let records = client.read_from("table", 0, 0)?;
     let pairs = records.iter().map(|record| {
         let key = record.key.as_ref().context("every record has a key")?;
