@@ -340,7 +340,8 @@ async fn start_controller(
     let (activated_sender, activated) = mpsc::unbounded_channel();
     let settings = Settings::new(cluster_id.to_string(), controller_properties(config));
     let (tasks, stop) = (serving.tasks, serving.stop);
-    let decides = ControllerTask::new(quorum.clone(), inbox, settings, activated_sender).run(stop.clone());
+    let decides = ControllerTask::new(config.node_id, quorum.clone(), inbox, settings, activated_sender)
+        .run(stop.clone());
     tasks.spawn(serving.health.vital("controller", stop).run(decides));
     tasks.spawn(Arc::clone(&liveness).on_activation(activated, stop.clone()));
     tasks.spawn(follow_leader(quorum.clone(), leader, stop.clone()));

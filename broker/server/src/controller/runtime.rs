@@ -32,7 +32,8 @@ pub struct ControllerTask {
     /// Told the image whenever this node becomes active, to check brokers at once.
     activated: mpsc::UnboundedSender<Arc<Image>>,
     active: Option<(i32, Controller)>,
-    /// Who led before.
+    node_id: i32,
+    /// Which other node led before.
     previous: Option<i32>,
     clock: Steady,
     last_look: Instant,
@@ -61,13 +62,14 @@ fn millis(duration: Duration) -> i64 {
 impl ControllerTask {
     /// A controller that is not active yet.
     pub fn new(
+        node_id: i32,
         quorum: Quorum,
         inbox: mpsc::Receiver<Submission>,
         settings: Settings,
         activated: mpsc::UnboundedSender<Arc<Image>>,
     ) -> Self {
         let (clock, last_look) = (Steady::begin(), Instant::now());
-        Self { quorum, inbox, settings, activated, active: None, previous: None, clock, last_look }
+        Self { quorum, inbox, settings, activated, active: None, node_id, previous: None, clock, last_look }
     }
 
     /// Runs until `stop` is cancelled.
@@ -113,7 +115,8 @@ impl ControllerTask {
             (status.is_active, status.epoch, status.leader)
         };
         if !is_active && self.active.is_none() {
-            self.previous = leader.or(self.previous);
+            // Between its election and its first decision this node leads, too.
+            self.previous = leader.filter(|leader| *leader != self.node_id).or(self.previous);
         }
         match &self.active {
             Some((known, _)) if is_active && *known == epoch => {}
