@@ -23,6 +23,7 @@ pub(super) const TABLE: &[ConfigSpec] = &[
     key("log.retention.hours", Int, Some("168"), AtLeast(-1), ReadOnly, "Hours that a segment is kept."),
     key("log.retention.bytes", Long, Some("-1"), AtLeast(-1), ClusterWide, "Bytes that a partition keeps; -1 is no limit."),
     key("log.retention.check.interval.ms", Long, Some("300000"), AtLeast(1), ReadOnly, "Time between two looks for segments that may be deleted, in milliseconds."),
+    key("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0), ReadOnly, "Time after the start until old segments are first looked for, in milliseconds."),
     key("log.cleanup.policy", List, Some("delete"), SomeOf(CLEANUP_POLICIES), ClusterWide, "What happens to old segments of topics without a cleanup.policy."),
     key("log.cleaner.enable", Boolean, Some("true"), Any, ReadOnly, "Whether compacted topics are compacted."),
     key("log.cleaner.threads", Int, Some("1"), AtLeast(0), ClusterWide, "Threads that compact logs."),
