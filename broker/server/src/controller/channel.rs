@@ -13,7 +13,9 @@ use crate::net::client::{CallError, Connection};
 
 /// Time to connect to one controller.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(500);
-/// Pause after a round in which no controller was active.
+/// Time for an answer of a controller that is not known to be active: it may be silent, and the one that is may be next.
+const GUESS_TIMEOUT: Duration = Duration::from_millis(200);
+/// Pause after a controller said that it is not active, or after a round in which none was reached.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// What every channel of a process shares.
@@ -76,7 +78,10 @@ impl Channel {
                     self.next = 0;
                     return Ok(response);
                 }
-                Ok(_) => last = "the controller that answered is not active".to_owned(),
+                Ok(_) => {
+                    last = "the controller that answered is not active".to_owned();
+                    self.pause().await;
+                }
                 Err(error) => {
                     debug!(%error, "controller call failed");
                     last = error.to_string();
@@ -85,12 +90,16 @@ impl Channel {
             self.connection = None;
             failures += 1;
             if failures % self.directory.voters.len().max(1) == 0 {
-                let mut leader = self.directory.leader.clone();
-                leader.mark_unchanged();
-                // A change of leader ends the pause at once.
-                drop(tokio::time::timeout(RETRY_PAUSE, leader.changed()).await);
+                self.pause().await;
             }
         }
+    }
+
+    /// A change of leader ends it at once.
+    async fn pause(&self) {
+        let mut leader = self.directory.leader.clone();
+        leader.mark_unchanged();
+        drop(tokio::time::timeout(RETRY_PAUSE, leader.changed()).await);
     }
 
     async fn attempt<R: Request>(
@@ -107,40 +116,48 @@ impl Channel {
         }
         if self.connection.is_none() {
             let voter = self.pick(hint);
-            let dialled = Connection::connect(
-                &voter.host,
-                voter.port,
-                &self.directory.client_id,
-                DIAL_TIMEOUT.min(left),
-            )
-            .await?;
+            let limit = DIAL_TIMEOUT.min(left);
+            let dial = Connection::connect(&voter.host, voter.port, &self.directory.client_id, limit);
+            let dialled = tokio::select! {
+                dialled = dial => dialled?,
+                () = superseded(self.directory.leader.clone(), hint, voter.id) => {
+                    self.next = 0;
+                    return Err(CallError::Superseded);
+                }
+            };
             self.connection = Some((voter.id, dialled));
         }
         let Some((id, connection)) = self.connection.as_mut() else { return Err(CallError::Timeout(left)) };
-        let mut leader = self.directory.leader.clone();
         let asked = *id;
+        let left = if hint == Some(asked) { left } else { left.min(GUESS_TIMEOUT) };
         tokio::select! {
             answer = connection.call(version, request, left) => answer,
             // One that has gone silent never answers.
-            Ok(_) = leader.wait_for(|now| *now != hint && now.is_some_and(|now| now != asked)) => {
+            () = superseded(self.directory.leader.clone(), hint, asked) => {
                 self.next = 0;
                 Err(CallError::Superseded)
             }
         }
     }
 
-    /// The hinted leader first; after a failure the voters in turn.
+    /// The hinted leader twice, as it may just have been elected; then the voters in turn, each after the hinted one.
     fn pick(&mut self, hint: Option<i32>) -> Voter {
         let voters = &self.directory.voters;
         let turn = self.next;
         self.next = self.next.wrapping_add(1);
-        let hinted =
-            hint.filter(|_| turn.is_multiple_of(2)).and_then(|id| voters.iter().find(|v| v.id == id));
-        let index = (turn / if hint.is_some() { 2 } else { 1 }) % voters.len().max(1);
+        let hinted = hint.filter(|_| turn % 3 != 2).and_then(|id| voters.iter().find(|v| v.id == id));
+        let index = (turn / if hint.is_some() { 3 } else { 1 }) % voters.len().max(1);
         hinted.or_else(|| voters.get(index)).cloned().unwrap_or(Voter {
             id: -1,
             host: String::new(),
             port: 0,
         })
+    }
+}
+
+/// Ends when another controller than the one that is asked becomes known as the active one.
+async fn superseded(mut leader: watch::Receiver<Option<i32>>, hint: Option<i32>, asked: i32) {
+    if leader.wait_for(|now| *now != hint && now.is_some_and(|now| now != asked)).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -31,8 +31,8 @@ pub async fn run(quorum: Quorum, node_id: i32, voters: Vec<Voter>, stop: Cancell
             () = stop.cancelled() => return,
             ended = async { status.wait_for(|s| s.leader != leader).await.is_err() } => if ended { return },
             gone = is_gone(watched) => {
-                if gone {
-                    info!(?leader, "the controller's process is gone: its address refuses connections");
+                if gone && let Some(leader) = leader {
+                    info!(leader, "the controller's process is gone: its address refuses connections");
                     quorum.hint_leader_gone();
                 }
                 tokio::time::sleep(RETRY_PAUSE).await;
