@@ -71,7 +71,12 @@ async fn live(
     stopping: &CancellationToken,
 ) {
     loop {
-        if let Some(epoch) = register(node, channel).await {
+        let registered = tokio::select! {
+            epoch = register(node, channel) => epoch,
+            // Who is not registered leads nothing and needs nobody's leave.
+            () = stopping.cancelled() => return,
+        };
+        if let Some(epoch) = registered {
             standing.send_modify(|s| s.broker_epoch = epoch);
             info!(broker_epoch = epoch, "registered");
             if heartbeats(node, channel, standing, stopping, epoch).await {
@@ -79,7 +84,10 @@ async fn live(
             }
             standing.send_modify(|s| s.state = State::Starting);
         }
-        tokio::time::sleep(node.config.heartbeat_interval.min(Duration::from_millis(100))).await;
+        tokio::select! {
+            () = tokio::time::sleep(node.config.heartbeat_interval.min(Duration::from_millis(100))) => {}
+            () = stopping.cancelled() => return,
+        }
     }
 }
 

@@ -218,3 +218,20 @@ fn one_broker_alone_keeps_its_data_over_kill_and_stop() -> Result<()> {
     cluster.succeed();
     Ok(())
 }
+
+#[test]
+fn node_without_a_quorum_stops_when_told() -> Result<()> {
+    let mut cluster = Cluster::start(3)?;
+    (0..3).try_for_each(|id| cluster.kill(id))?;
+    cluster.restart(2)?;
+    until(Duration::from_secs(20), "node 2 looks for a controller", || {
+        let log = std::fs::read_to_string(cluster.log(2)?)?;
+        Ok(log.contains("waiting for a controller to register with").then_some(()))
+    })?;
+    let start = Instant::now();
+    cluster.terminate(2)?;
+    // Longer than the wait for open connections, much shorter than the longest controlled shutdown.
+    ensure!(start.elapsed() < Duration::from_secs(8), "it took {:?}", start.elapsed());
+    cluster.succeed();
+    Ok(())
+}
