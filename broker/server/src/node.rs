@@ -101,6 +101,7 @@ impl Node {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let settings = settings(&parts.config);
+        let sessions = Sessions::new(parts.config.fetch_sessions);
         Self {
             settings,
             config: parts.config,
@@ -113,7 +114,7 @@ impl Node {
             leader: parts.leader,
             registry: parts.registry,
             groups: parts.groups,
-            sessions: Sessions::default(),
+            sessions,
             forwarder: parts.forwarder,
             producer_ids: parts.producer_ids,
             topic_creator: parts.topic_creator,

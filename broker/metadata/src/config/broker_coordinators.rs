@@ -16,7 +16,7 @@ pub(super) const TABLE: &[ConfigSpec] = &[
     key("offsets.retention.minutes", Int, Some("10080"), AtLeast(1), ReadOnly, "Minutes that the offsets of an empty group are kept."),
     key("offsets.retention.check.interval.ms", Long, Some("600000"), AtLeast(1), ReadOnly, "Time between two looks for expired offsets, in milliseconds."),
     key("offset.metadata.max.bytes", Int, Some("4096"), Any, ReadOnly, "Largest metadata of one committed offset, in bytes."),
-    key("group.coordinator.rebalance.protocols", List, Some("classic,consumer,streams"), SomeOf(&["classic", "consumer", "share", "streams"]), ReadOnly, "Group protocols that are offered."),
+    key("group.coordinator.rebalance.protocols", List, Some("classic"), SomeOf(&["classic", "consumer", "share", "streams"]), ReadOnly, "Group protocols that are offered; others than classic are not built and stay unoffered."),
     key("group.coordinator.threads", Int, Some("4"), AtLeast(1), ReadOnly, "Threads of the group coordinator."),
     key("group.coordinator.append.linger.ms", Int, Some("-1"), AtLeast(-1), ReadOnly, "Time that the coordinator gathers records before it appends, in milliseconds; -1 adapts."),
     key("group.initial.rebalance.delay.ms", Int, Some("3000"), Any, ReadOnly, "Wait for more members before the first rebalance of a new group, in milliseconds."),

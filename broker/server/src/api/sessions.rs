@@ -9,8 +9,6 @@ use klamm_wire::{ErrorCode, Str};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-/// `max.incremental.fetch.session.cache.slots`.
-const SLOTS: usize = 1_000;
 /// A session unused for this long may be evicted.
 const EVICTABLE_AFTER_MS: i64 = 120_000;
 /// Session epoch that asks for no session.
@@ -71,12 +69,18 @@ pub struct Plan {
 }
 
 /// All sessions of a broker.
-#[derive(Default)]
 pub struct Sessions {
+    /// Most sessions: `max.incremental.fetch.session.cache.slots`.
+    limit: usize,
     slots: Mutex<HashMap<i32, Arc<Mutex<Session>>>>,
 }
 
 impl Sessions {
+    /// None yet, and never more than `limit`.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, slots: Mutex::default() }
+    }
+
     /// Finds, opens or closes the request's session and folds the request into it.
     ///
     /// # Errors
@@ -108,7 +112,7 @@ impl Sessions {
             return None;
         }
         let mut slots = self.slots.lock();
-        if slots.len() >= SLOTS && !evict(&mut slots, wanted.len(), is_follower, now_ms) {
+        if slots.len() >= self.limit && !evict(&mut slots, wanted.len(), is_follower, now_ms) {
             return None;
         }
         let id =
@@ -270,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_session_remembers_what_is_not_named_again() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(3);
         let first = sessions.plan(request(0, 0, &[(0, 5), (1, 6), (2, 7)], &[]), 17, false, 0).unwrap();
         let id = first.session_id();
         assert!(id > 0 && !first.incremental);
@@ -281,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_wrong_epoch_or_id_makes_the_client_start_afresh() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(3);
         let id = sessions.plan(request(0, 0, &[(0, 5)], &[]), 17, false, 0).unwrap().session_id();
         let stale = sessions.plan(request(id, 2, &[], &[]), 17, false, 0).err();
         assert_eq!(stale, Some(ErrorCode::InvalidFetchSessionEpoch));
@@ -291,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_final_epoch_closes_the_session() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(3);
         let id = sessions.plan(request(0, 0, &[(0, 5)], &[]), 17, false, 0).unwrap().session_id();
         assert_eq!(sessions.plan(request(id, -1, &[(0, 5)], &[]), 17, false, 0).unwrap().session_id(), 0);
         assert!(sessions.plan(request(id, 1, &[], &[]), 17, false, 0).is_err());
@@ -299,8 +303,8 @@ mod tests {
 
     #[test]
     fn a_full_cache_keeps_followers_and_drops_lesser_sessions() {
-        let sessions = Sessions::default();
-        for _ in 0..SLOTS {
+        let sessions = Sessions::new(3);
+        for _ in 0..3 {
             assert!(sessions.plan(request(0, 0, &[(0, 5)], &[]), 17, false, 0).unwrap().session_id() > 0);
         }
         assert_eq!(sessions.plan(request(0, 0, &[(0, 5)], &[]), 17, false, 0).unwrap().session_id(), 0);

@@ -89,6 +89,8 @@ pub struct Config {
     pub queued_max_request_bytes: usize,
     /// `max.connections`.
     pub max_connections: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_sessions: usize,
     /// `connections.max.idle.ms`.
     pub max_idle: Duration,
     /// `socket.send.buffer.bytes` and `socket.receive.buffer.bytes`.
@@ -128,6 +130,7 @@ impl Config {
             max_request_bytes: p.parsed("socket.request.max.bytes", 100 << 20)?,
             queued_max_request_bytes: p.parsed("klamm.queued.max.request.bytes", 64 << 20)?,
             max_connections: p.parsed("max.connections", 10_000)?,
+            fetch_sessions: p.parsed("max.incremental.fetch.session.cache.slots", 1_000)?,
             max_idle: p.millis("connections.max.idle.ms", 600_000)?,
             socket_buffers: SocketBuffers {
                 send: p.buffer("socket.send.buffer.bytes", Some(204_800))?,
