@@ -1,0 +1,128 @@
+//! Where a process has its metadata from: the quorum that it is part of, or controllers elsewhere.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use klamm_log::{Disk, LogDir};
+use klamm_metadata::Image;
+use klamm_metadata::controller::Settings;
+use klamm_quorum::{Peer, Quorum, QuorumConfig};
+use klamm_wire::Str;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::bound::Bound;
+use super::serving::Serving;
+use super::settings;
+use crate::config::Config;
+use crate::controller::handle::ControllerHandle;
+use crate::controller::leader_watch;
+use crate::controller::liveness::Liveness;
+use crate::controller::runtime::ControllerTask;
+use crate::controller::service::ControllerService;
+use crate::controller::transport::ControllerTransport;
+use crate::metadata::pull::Puller;
+
+/// The images as they come, and who decides about the next one.
+pub(super) struct MetadataSource {
+    pub images: watch::Receiver<Arc<Image>>,
+    /// The active controller as far as this process knows.
+    pub leader: watch::Receiver<Option<i32>>,
+    /// The quorum, where this process is a controller.
+    pub quorum: Option<Quorum>,
+}
+
+impl MetadataSource {
+    pub(super) async fn start(
+        config: &Config,
+        dir: &LogDir,
+        disk: &Arc<dyn Disk>,
+        bound: &Bound,
+        serving: &Serving,
+        control: &Runtime,
+    ) -> Result<Self> {
+        let (leader_sender, leader) = watch::channel(None);
+        let Some((_, socket)) = &bound.controller else {
+            let images = start_puller(config, dir, leader_sender, serving, control);
+            return Ok(Self { images, leader, quorum: None });
+        };
+        let socket = TcpListener::from_std(socket.try_clone()?)?;
+        let quorum = start_controller(config, dir, disk, socket, leader_sender, serving).await?;
+        Ok(Self { images: quorum.image(), leader, quorum: Some(quorum) })
+    }
+}
+
+fn start_puller(
+    config: &Config,
+    dir: &LogDir,
+    leader: watch::Sender<Option<i32>>,
+    serving: &Serving,
+    control: &Runtime,
+) -> watch::Receiver<Arc<Image>> {
+    let (sender, images) = watch::channel(Arc::new(Image::empty()));
+    let cluster_id = Str::copy_from(dir.cluster_id());
+    let puller = Puller::new(cluster_id, config.node_id, config.voters.clone(), sender, leader);
+    serving.spawn_vital("metadata pull", puller.run(serving.stop.clone()), control);
+    images
+}
+
+async fn start_controller(
+    config: &Config,
+    dir: &LogDir,
+    disk: &Arc<dyn Disk>,
+    socket: TcpListener,
+    leader: watch::Sender<Option<i32>>,
+    serving: &Serving,
+) -> Result<Quorum> {
+    let cluster_id = Str::copy_from(dir.cluster_id());
+    let voters =
+        config.voters.iter().map(|v| Peer { id: v.id, host: v.host.clone(), port: v.port });
+    let mut quorum_config = QuorumConfig::new(
+        config.node_id,
+        dir.directory_id(),
+        cluster_id.to_string(),
+        config.log_dir.join("__cluster_metadata-0"),
+        voters.collect(),
+    );
+    quorum_config.heartbeat_ms = config.parsed("klamm.quorum.heartbeat.ms", quorum_config.heartbeat_ms)?;
+    let transport = ControllerTransport::new(cluster_id.clone(), config.node_id);
+    let quorum = Quorum::start(quorum_config, Arc::clone(disk), transport)
+        .await
+        .context("cannot start the controller")?;
+    let (handle, inbox) = ControllerHandle::new();
+    let liveness = Arc::new(Liveness::new(config.node_id, handle.clone(), quorum.image()));
+    let (activated_sender, activated) = mpsc::unbounded_channel();
+    let settings = Settings::new(cluster_id.to_string(), settings::controller(config));
+    let (tasks, stop) = (&serving.tasks, &serving.stop);
+    let decides = ControllerTask::new(config.node_id, quorum.clone(), inbox, settings, activated_sender)
+        .run(stop.clone());
+    tasks.spawn(serving.health.vital("controller", stop).run(decides));
+    tasks.spawn(Arc::clone(&liveness).on_activation(activated, stop.clone()));
+    tasks.spawn(follow_leader(quorum.clone(), leader, stop.clone()));
+    tasks.spawn(leader_watch::run(quorum.clone(), config.node_id, config.voters.clone(), stop.clone()));
+    let service = ControllerService::new(
+        cluster_id,
+        config.node_id,
+        config.voters.clone(),
+        quorum.clone(),
+        handle,
+        liveness,
+    );
+    tasks.spawn(serving.accept(socket, "CONTROLLER".to_owned(), Arc::new(service)));
+    Ok(quorum)
+}
+
+/// Keeps the active controller's id current for this node's own channels.
+async fn follow_leader(quorum: Quorum, leader: watch::Sender<Option<i32>>, stop: CancellationToken) {
+    let mut status = quorum.status();
+    loop {
+        let now = status.borrow_and_update().leader;
+        leader.send_if_modified(|known| std::mem::replace(known, now) != now);
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}
