@@ -6,6 +6,7 @@
 
 use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use klamm_operator_plan::quantity;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -41,7 +42,8 @@ fn holds(live: &Value, wanted: &Value, amounts: bool) -> bool {
             live.len() == wanted.len() && live.iter().zip(wanted).all(|(l, w)| holds(l, w, amounts))
         }
         (Value::String(live), Value::String(wanted)) if amounts => {
-            live == wanted || amount(live).is_some_and(|live| Some(live) == amount(wanted))
+            live == wanted
+                || quantity::thousandths(live).is_some_and(|is| Some(is) == quantity::thousandths(wanted))
         }
         _ => live == wanted,
     }
@@ -55,30 +57,4 @@ fn is_empty(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         _ => false,
     }
-}
-
-/// A quantity in thousandths, the smallest that a server keeps.
-fn amount(text: &str) -> Option<i128> {
-    const UNITS: [(&str, i128); 14] = [
-        ("Ki", 1 << 10),
-        ("Mi", 1 << 20),
-        ("Gi", 1 << 30),
-        ("Ti", 1 << 40),
-        ("Pi", 1 << 50),
-        ("Ei", 1 << 60),
-        ("k", 1_000),
-        ("M", 1_000_000),
-        ("G", 1_000_000_000),
-        ("T", 1_000_000_000_000),
-        ("P", 1_000_000_000_000_000),
-        ("E", 1_000_000_000_000_000_000),
-        ("m", 0),
-        ("", 1),
-    ];
-    let (number, unit) = UNITS.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let thousandths = if unit == 0 { 1 } else { unit.checked_mul(1000)? };
-    Some(digits.checked_mul(thousandths)? / scale)
 }

@@ -89,6 +89,22 @@ fn what_a_server_adds_is_no_drift() {
 }
 
 #[test]
+fn an_amount_that_is_written_otherwise_is_no_drift() {
+    let with = |cpu: &str, memory: &str| Cluster {
+        resources: from(json!({ "requests": { "cpu": cpu, "memory": memory } })),
+        ..quickstart()
+    };
+    for (cpu, memory) in [("2000m", "1Gi"), ("2e0", "1024Mi"), ("2.0", "1073741824"), ("0.002k", "1048576Ki")]
+    {
+        let wanted = rendered(&with("2", "1Gi"), 3).stateful_sets.remove(0);
+        let mut set = serde_json::to_value(&wanted).unwrap();
+        set["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] =
+            json!({ "cpu": cpu, "memory": memory });
+        assert!(is_current(&wanted, &from::<StatefulSet>(set)), "{cpu} {memory}");
+    }
+}
+
+#[test]
 fn what_somebody_changed_is_drift() {
     let objects = rendered(&everything(), 3);
     let changes: [fn(&mut Value); 5] = [
