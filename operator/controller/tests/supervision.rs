@@ -132,19 +132,30 @@ fn an_edit_adds_a_fourth_node_and_a_bad_edit_touches_nothing() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
-    let site = Site::new(1);
+fn a_port_in_use_is_named_before_anything_is_started() {
+    let site = Site::new(3);
     let up = site.up();
-    let status = site.wait_ready(1);
-    let address = status["brokers"][0]["kafka"].as_str().unwrap().to_owned();
+    let status = site.wait_ready(3);
     assert!(up.terminate());
-    let _taken = TcpListener::bind(&address).unwrap();
-    let error = site.up().fails();
-    let port = address.rsplit(':').next().unwrap();
-    assert!(
-        error.contains(&format!("port {port} of node 0 (plaintext) is in use by another process")),
-        "{error}"
-    );
+    let state = || std::fs::read_to_string(site.data().join("state.json")).unwrap();
+    let before = state();
+    // The last port of the last node: whoever looks at nodes one by one has started the others by then.
+    for (field, purpose) in [("kafka", "plaintext"), ("http", "http")] {
+        let address = status["brokers"][2][field].as_str().unwrap();
+        let taken = TcpListener::bind(address).unwrap();
+        let error = site.up().fails();
+        let port = address.rsplit(':').next().unwrap();
+        let named = format!(
+            "port {port} of node 2 ({purpose}) is in use by another process: stop that process, or give the cluster \
+             another directory with --data"
+        );
+        assert!(error.contains(&named), "{error}");
+        assert_eq!(state(), before, "a node was started");
+        drop(taken);
+    }
+    let up = site.up();
+    site.wait_ready(3);
+    assert!(up.terminate());
 }
 
 #[test]

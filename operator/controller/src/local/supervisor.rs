@@ -187,11 +187,22 @@ impl Supervisor {
         started
     }
 
-    fn try_start(&mut self, id: i32, now: Instant) -> Result<(), NodeError> {
-        let ports = self.state.ports.get(&id).cloned().unwrap_or_default();
-        if let Some((purpose, port)) = ports.all().into_iter().find(|(_, port)| !ports::is_free(*port)) {
-            return Err(NodeError::PortInUse { node: id, port, purpose: purpose.to_owned() });
+    /// Whether nobody else listens where these nodes will. None of them may run.
+    ///
+    /// # Errors
+    /// The first port that is in use.
+    pub fn check_ports(&self, nodes: impl IntoIterator<Item = i32>) -> Result<(), NodeError> {
+        for node in nodes {
+            let Some(ports) = self.state.ports.get(&node) else { continue };
+            if let Some((purpose, port)) = ports.all().into_iter().find(|(_, port)| !ports::is_free(*port)) {
+                return Err(NodeError::PortInUse { node, port, purpose: purpose.to_owned() });
+            }
         }
+        Ok(())
+    }
+
+    fn try_start(&mut self, id: i32, now: Instant) -> Result<(), NodeError> {
+        self.check_ports([id])?;
         let (config, log) = (self.dir.node_properties(id), self.dir.node_log(id));
         let properties = properties_file::read(&config);
         let launch = Launch { program: &self.program, config: &config, log: &log, properties: &properties };

@@ -15,6 +15,10 @@ impl Up {
     /// Carries out what is due.
     pub(super) async fn execute(&mut self, actions: &[Action]) -> Result<(), UpError> {
         let due: Vec<&Action> = actions.iter().filter(|action| self.is_due(action)).collect();
+        if self.strict {
+            // Nodes that were started before the error is found would first have to stop again.
+            self.nodes.check_ports(starting(&due))?;
+        }
         for action in due.iter().filter(|action| action.topic().is_none()) {
             match action {
                 Action::RequestDisruption { .. }
@@ -74,6 +78,12 @@ impl Up {
             _ => Ok(()),
         }
     }
+}
+
+/// The nodes that these steps start.
+fn starting(actions: &[&Action]) -> impl Iterator<Item = i32> {
+    let starts = |action: &&&Action| matches!(action, Action::CreateNode { .. } | Action::StartNode { .. });
+    actions.iter().filter(starts).filter_map(|action| action.node())
 }
 
 /// A random number for the choice of ports.
