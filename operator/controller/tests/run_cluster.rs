@@ -7,7 +7,7 @@ mod kubernetes;
 
 use std::time::Duration;
 
-use kubernetes::controllers::BROKEN;
+use kubernetes::controllers::{BROKEN, pod_kind};
 use kubernetes::world::World;
 use serde_json::{Value, json};
 
@@ -152,6 +152,30 @@ async fn a_cluster_that_never_came_up_is_put_right_without_grants() {
     world.cluster("c", with_config(BROKEN));
     world.start();
     world.until("three pods", |world| world.pod_uids().len() == 3).await;
+    world.pass(Duration::from_secs(20)).await;
+    assert!(!world.is_ready(CLUSTERS, "c"));
+    world.cluster("c", with_config("8"));
+    world.until("settled", |world| world.is_settled("c")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_only_carry_the_label_of_a_cluster_are_no_controllers_of_it() {
+    let mut world = World::new();
+    world.cluster("c", with_config(BROKEN));
+    world.start();
+    world.until("three pods", |world| world.pod_uids().len() == 3).await;
+    for node in ["1", "2"] {
+        let labels = json!({"klamm.dev/cluster": "c", "apps.kubernetes.io/pod-index": node,
+            "app.kubernetes.io/managed-by": "klamm-operator"});
+        let ready =
+            json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        world.create(
+            &pod_kind(),
+            &format!("stray-{node}"),
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": labels},
+                "spec": {"containers": []}, "status": {"phase": "Running", "conditions": ready}}),
+        );
+    }
     world.pass(Duration::from_secs(20)).await;
     assert!(!world.is_ready(CLUSTERS, "c"));
     world.cluster("c", with_config("8"));

@@ -32,13 +32,46 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Who serves.
+    pub fn serving(&self) -> Serving {
+        let ready = self.nodes.iter().filter(|(_, node)| node.state == NodeState::Ready);
+        Serving {
+            ready: ready.map(|(id, _)| *id).collect(),
+            voters: self.voters.clone(),
+            active_controller: self.active_controller,
+        }
+    }
+
+    /// Whether there is no controller that could be asked.
+    pub fn quorum_lost(&self) -> bool {
+        self.serving().quorum_lost()
+    }
+}
+
+/// Who serves: all that has to be known to judge whether there is a controller that could be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Serving {
+    /// The nodes that are ready.
+    pub ready: BTreeSet<i32>,
+    /// The voters that the controller quorum was founded with.
+    pub voters: Option<BTreeSet<i32>>,
+    /// The active controller, if one is known.
+    pub active_controller: Option<i32>,
+}
+
+impl Serving {
     /// Whether too few voters are ready for any of them to be a controller that could be asked, and none that is
     /// ready is known to be one.
     pub fn quorum_lost(&self) -> bool {
         let Some(voters) = &self.voters else { return false };
-        let is_ready = |id: &i32| self.nodes.get(id).is_some_and(|node| node.state == NodeState::Ready);
-        let acts = self.active_controller.as_ref().is_some_and(is_ready);
-        !acts && voters.iter().filter(|id| is_ready(id)).count() <= voters.len() / 2
+        let acts = self.active_controller.is_some_and(|id| self.ready.contains(&id));
+        !acts && voters.intersection(&self.ready).count() <= voters.len() / 2
+    }
+
+    /// Whether a node may be taken away without a grant: it serves nobody, and nobody is there that could be asked.
+    /// Whoever plans a restart and whoever carries it out judges by this.
+    pub fn may_go_unasked(&self, node: i32) -> bool {
+        !self.ready.contains(&node) && self.quorum_lost()
     }
 }
 

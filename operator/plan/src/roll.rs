@@ -96,7 +96,7 @@ fn ask(due: &Due, cluster: &DesiredCluster, observed: &Observed, plan: &mut Plan
     let Some(node) = next(due, observed) else { return };
     let serves = observed.nodes.get(&node).is_some_and(|is| is.state == NodeState::Ready);
     let reasons = due.get(&node).cloned().unwrap_or_default();
-    if !serves && observed.quorum_lost() {
+    if observed.serving().may_go_unasked(node) {
         set_state(node, RollState::Restarting, plan);
         return plan.actions.push(Action::RestartNode { node, changed: reasons });
     }

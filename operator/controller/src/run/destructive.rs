@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service}
 use klamm_operator_api::topic::DeletionPolicy;
 use klamm_operator_api::{CLUSTER_LABEL, KafkaTopic};
 use klamm_operator_manifests::{config_map, labels};
-use klamm_operator_plan::observed::{HostPort, NodeState};
+use klamm_operator_plan::observed::{HostPort, NodeState, Serving};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
@@ -75,26 +75,28 @@ pub struct ServesNobody {
 }
 
 impl ServesNobody {
-    /// Looks at every pod of the cluster, uncached.
+    /// Looks at every pod of the StatefulSet, uncached, and judges as the planner did who `known` was serving.
     ///
     /// # Errors
-    /// If the node is ready, or enough voters are for a controller to be there, or Kubernetes does not answer.
+    /// If the node is ready, or a controller may be there, or Kubernetes does not answer.
     pub async fn confirm(
         client: &Client,
         cluster: &Key,
-        voters: &BTreeSet<i32>,
+        set: &StatefulSet,
+        known: Serving,
         node: i32,
     ) -> Result<Self, Denied> {
         let pods = pods_of(client, cluster).await?;
-        let ready = pods.iter().filter(|pod| pods::state(pod) == NodeState::Ready);
-        let ready: BTreeSet<i32> = ready.filter_map(labels::node_of).collect();
-        if ready.contains(&node) {
-            return Err(Denied::Changed(format!("node {node} is ready")));
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        // Others may carry the label of the cluster as well; they are no nodes of it.
+        let nodes = pods.iter().filter(|pod| pods::is_owned_by(pod, uid));
+        let ready = nodes.filter(|pod| pods::state(pod) == NodeState::Ready).filter_map(labels::node_of);
+        let serving = Serving { ready: ready.collect(), ..known };
+        match serving.may_go_unasked(node) {
+            true => Ok(Self { node }),
+            false if serving.ready.contains(&node) => Err(Denied::Changed(format!("node {node} is ready"))),
+            false => Err(Denied::Changed("there are controllers that can be asked".into())),
         }
-        if ready.intersection(voters).count() > voters.len() / 2 {
-            return Err(Denied::Changed("there are controllers that can be asked".into()));
-        }
-        Ok(Self { node })
     }
 }
 

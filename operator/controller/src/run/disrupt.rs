@@ -63,8 +63,8 @@ impl Round<'_> {
             let brokers = &mut *self.memory.brokers;
             Consent::Granted(Granted::confirm(brokers, &self.at, &holder, node).await?)
         } else {
-            let (client, voters) = (&self.context.client, self.observed.voters.clone().unwrap_or_default());
-            Consent::ServesNobody(ServesNobody::confirm(client, self.key, &voters, node).await?)
+            let (client, known) = (&self.context.client, self.observed.serving());
+            Consent::ServesNobody(ServesNobody::confirm(client, self.key, &set, known, node).await?)
         };
         let gone = destructive::restart(&self.context.client, &set, &pod, consent).await?;
         if let Some(mut gone) = gone.filter(|gone| gone.uid() == pod.uid()) {

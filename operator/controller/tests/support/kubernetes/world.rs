@@ -121,6 +121,12 @@ impl World {
         self.server.notify();
     }
 
+    /// Makes an object like somebody with an editor.
+    pub fn create(&self, kind: &Kind, name: &str, object: Value) {
+        self.server.store.lock().create((kind, NAMESPACE, name), object).unwrap();
+        self.server.notify();
+    }
+
     /// Changes an object like somebody with an editor.
     pub fn edit(&self, group: &str, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let mut object = self.get(group, resource, name).unwrap();
