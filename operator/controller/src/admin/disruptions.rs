@@ -1,10 +1,12 @@
 //! Asks the controller whether a node may go for a while. It alone knows who would be hurt.
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use klamm_operator_plan::observed::HostPort;
+use klamm_wire::Str;
 use klamm_wire::messages::begin_disruption_request::BeginDisruptionRequest;
 use klamm_wire::messages::describe_disruptions_request::DescribeDisruptionsRequest;
 use klamm_wire::messages::end_disruption_request::EndDisruptionRequest;
-use klamm_wire::{ErrorCode, Str};
 
 use super::{Admin, AdminError};
 
@@ -41,6 +43,18 @@ pub enum Answer {
 /// A grant that ends sooner than this is not used any more, in milliseconds.
 const MARGIN_MS: i32 = 15_000;
 
+/// Whoever passes questions on to the controller.
+pub trait Controller: Send {
+    /// Every grant that is out.
+    fn grants<'a>(&'a mut self, at: &'a [HostPort]) -> BoxFuture<'a, Result<Vec<Grant>, AdminError>>;
+}
+
+impl Controller for Admin {
+    fn grants<'a>(&'a mut self, at: &'a [HostPort]) -> BoxFuture<'a, Result<Vec<Grant>, AdminError>> {
+        self.disruptions(at).boxed()
+    }
+}
+
 /// The controller's leave to take a node away, as the controller itself has confirmed it just now. Nothing else makes
 /// one.
 #[derive(Debug)]
@@ -49,25 +63,20 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Asks the controller whether `holder` has a grant for the node.
+    /// Asks the controller whether `holder` has a grant for the node; none if it has not.
     ///
     /// # Errors
-    /// If it has none, or nobody answers.
+    /// If nobody answers.
     pub async fn confirm(
-        admin: &mut Admin,
+        controller: &mut dyn Controller,
         at: &[HostPort],
         holder: &str,
         node: i32,
-    ) -> Result<Self, AdminError> {
+    ) -> Result<Option<Self>, AdminError> {
         let ours =
             |grant: &Grant| grant.node == node && grant.holder == holder && grant.expires_in_ms > MARGIN_MS;
-        match admin.disruptions(at).await?.iter().any(ours) {
-            true => Ok(Self { node }),
-            false => Err(AdminError::Refused {
-                code: ErrorCode::InvalidRequest.code(),
-                detail: format!("no grant for node {node} is out"),
-            }),
-        }
+        let granted = controller.grants(at).await?.iter().any(ours);
+        Ok(granted.then_some(Self { node }))
     }
 
     /// The node that may go.

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use klamm_operator_plan::observed::HostPort;
 
-use super::brokers::{Answer, Brokers, Change, Grant, Results, Seen};
+use super::brokers::{Answer, Brokers, Change, Controller, Grant, Results, Seen};
 use crate::admin::changes::NewTopic;
 use crate::admin::{Admin, AdminError};
 
@@ -17,6 +17,12 @@ const TOPICS_AT_ONCE: usize = 500;
 #[derive(Debug, Default)]
 pub struct Connections {
     admin: Admin,
+}
+
+impl Controller for Connections {
+    fn grants<'a>(&'a mut self, at: &'a [HostPort]) -> BoxFuture<'a, Result<Vec<Grant>, AdminError>> {
+        self.admin.grants(at)
+    }
 }
 
 impl Brokers for Connections {
@@ -37,10 +43,6 @@ impl Brokers for Connections {
             Ok(Seen { topics, active_controller, grants })
         }
         .boxed()
-    }
-
-    fn grants<'a>(&'a mut self, at: &'a [HostPort]) -> BoxFuture<'a, Result<Vec<Grant>, AdminError>> {
-        self.admin.disruptions(at).boxed()
     }
 
     fn begin<'a>(

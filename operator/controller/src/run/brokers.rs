@@ -7,7 +7,7 @@ use klamm_operator_plan::observed::{HostPort, ObservedTopic};
 
 use crate::admin::AdminError;
 pub use crate::admin::batches::Results;
-pub use crate::admin::disruptions::{Answer, Grant};
+pub use crate::admin::disruptions::{Answer, Controller, Grant};
 
 /// What the brokers say of their cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,7 +47,7 @@ pub enum Change {
 }
 
 /// The brokers of one cluster. `at` is where they can be reached now, any of them will do.
-pub trait Brokers: Send + Sync {
+pub trait Brokers: Controller + Sync {
     /// The id of the cluster: nobody else is to be taken for it.
     fn expect(&mut self, cluster_id: Option<&str>);
 
@@ -57,9 +57,6 @@ pub trait Brokers: Send + Sync {
         at: &'a [HostPort],
         managed: &'a [String],
     ) -> BoxFuture<'a, Result<Seen, AdminError>>;
-
-    /// The grants that are out.
-    fn grants<'a>(&'a mut self, at: &'a [HostPort]) -> BoxFuture<'a, Result<Vec<Grant>, AdminError>>;
 
     /// Asks whether a node may go for a while. Asking again for the same node renews the grant.
     fn begin<'a>(

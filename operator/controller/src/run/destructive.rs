@@ -21,6 +21,7 @@ use super::gather::is_observed;
 use super::key::Key;
 use super::pods;
 use crate::admin::AdminError;
+use crate::admin::disruptions::Granted;
 
 /// Why a step was not taken. All of it passes by itself.
 #[derive(Debug, thiserror::Error)]
@@ -34,38 +35,6 @@ pub enum Denied {
     /// What is there is not what was known of it.
     #[error("{0}")]
     Changed(String),
-}
-
-/// The controller's permission to take a node away, as the controller itself has confirmed it just now.
-#[derive(Debug)]
-pub struct Granted {
-    node: i32,
-}
-
-/// A grant that ends sooner than this is not used any more, in milliseconds.
-const MARGIN_MS: i32 = 15_000;
-
-impl Granted {
-    /// Asks the controller whether `holder` has a grant for the node.
-    ///
-    /// # Errors
-    /// If it has none, or nobody answers.
-    pub async fn confirm(
-        brokers: &mut dyn Brokers,
-        at: &[HostPort],
-        holder: &str,
-        node: i32,
-    ) -> Result<Self, Denied> {
-        let grants = brokers.grants(at).await?;
-        let ours = grants
-            .iter()
-            .any(|grant| grant.node == node && grant.holder == holder && grant.expires_in_ms > MARGIN_MS);
-        if ours {
-            Ok(Self { node })
-        } else {
-            Err(Denied::Changed(format!("no grant for node {node} is out")))
-        }
-    }
 }
 
 /// That a node serves nobody and no controller is there that could be asked, as a fresh list of all pods has shown.
@@ -112,7 +81,7 @@ pub enum Consent {
 impl Consent {
     fn node(&self) -> i32 {
         match self {
-            Self::Granted(granted) => granted.node,
+            Self::Granted(granted) => granted.node(),
             Self::ServesNobody(nobody) => nobody.node,
         }
     }

@@ -9,8 +9,9 @@ use tracing::info;
 
 use super::brokers::{Answer, Grant};
 use super::cache;
-use super::destructive::{self, Consent, Denied, Granted, ServesNobody};
+use super::destructive::{self, Consent, Denied, ServesNobody};
 use super::round::Round;
+use crate::admin::disruptions::Granted;
 
 impl Round<'_> {
     /// Carries out what the plan says about disruptions. What is denied is tried again at a later look.
@@ -60,8 +61,10 @@ impl Round<'_> {
         let granted = self.observed.disruption.as_ref().is_some_and(|grant| grant.node == node);
         let consent = if granted {
             let holder = self.holder();
-            let brokers = &mut *self.memory.brokers;
-            Consent::Granted(Granted::confirm(brokers, &self.at, &holder, node).await?)
+            let granted = Granted::confirm(&mut *self.memory.brokers, &self.at, &holder, node).await?;
+            Consent::Granted(
+                granted.ok_or_else(|| Denied::Changed(format!("no grant for node {node} is out")))?,
+            )
         } else {
             let (client, known) = (&self.context.client, self.observed.serving());
             Consent::ServesNobody(ServesNobody::confirm(client, self.key, &set, known, node).await?)

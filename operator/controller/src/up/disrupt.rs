@@ -48,9 +48,11 @@ impl Up {
         let serves = self.nodes.node(node).is_some_and(|is| is.state(Instant::now()) == NodeState::Ready);
         if serves {
             let (at, holder) = (self.ready_addresses(), self.holder());
-            let granted = Granted::confirm(&mut self.admin, &at, &holder, node).await?;
-            self.progress.say(action);
-            self.nodes.stop(granted.node());
+            // It may have ended since it was seen; the next look sees that too.
+            if let Some(granted) = Granted::confirm(&mut self.admin, &at, &holder, node).await? {
+                self.progress.say(action);
+                self.nodes.stop(granted.node());
+            }
         } else {
             self.progress.say(action);
             self.nodes.stop(node);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use klamm_operator::admin::AdminError;
-use klamm_operator::run::brokers::{Answer, Brokers, Change, Grant, Results, Seen};
+use klamm_operator::run::brokers::{Answer, Brokers, Change, Controller, Grant, Results, Seen};
 use klamm_operator_plan::observed::{HostPort, ObservedPartition, ObservedTopic};
 use parking_lot::Mutex;
 
@@ -129,18 +129,7 @@ impl Kafka {
     }
 }
 
-impl Brokers for Kafka {
-    fn expect(&mut self, _: Option<&str>) {}
-
-    fn look<'a>(&'a mut self, _: &'a [HostPort], _: &'a [String]) -> BoxFuture<'a, Result<Seen, AdminError>> {
-        async {
-            self.note("look");
-            let topics = self.state.lock().topics.clone();
-            Ok(Seen { topics, active_controller: Some(0), grants: Some(self.grants_now()) })
-        }
-        .boxed()
-    }
-
+impl Controller for Kafka {
     fn grants<'a>(&'a mut self, _: &'a [HostPort]) -> BoxFuture<'a, Result<Vec<Grant>, AdminError>> {
         async {
             self.note("grants");
@@ -151,6 +140,19 @@ impl Brokers for Kafka {
                 self.state.lock().granted.extend(pod.map(|(uid, _)| uid));
             }
             Ok(grants)
+        }
+        .boxed()
+    }
+}
+
+impl Brokers for Kafka {
+    fn expect(&mut self, _: Option<&str>) {}
+
+    fn look<'a>(&'a mut self, _: &'a [HostPort], _: &'a [String]) -> BoxFuture<'a, Result<Seen, AdminError>> {
+        async {
+            self.note("look");
+            let topics = self.state.lock().topics.clone();
+            Ok(Seen { topics, active_controller: Some(0), grants: Some(self.grants_now()) })
         }
         .boxed()
     }
