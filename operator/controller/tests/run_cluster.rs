@@ -131,6 +131,29 @@ async fn a_refused_restart_waits_and_names_who_would_be_hurt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_that_is_reverted_before_the_restart_lets_its_grant_go() {
+    let world = settled(three()).await;
+    let before = world.pod_uids();
+    world.cluster("c", with_config("7"));
+    world.until("a grant is out", |world| world.kafka.state.lock().grant.is_some()).await;
+    world.cluster("c", three());
+    world.pass(Duration::from_secs(10)).await;
+    assert!(world.kafka.state.lock().grant.is_none(), "the grant is out for nothing");
+    assert!(world.is_settled("c"));
+    assert_eq!(world.pod_uids(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grant_of_a_node_that_is_on_its_way_back_does_not_run_out() {
+    let world = settled(three()).await;
+    world.cluster("c", with_config(BROKEN));
+    world.until("a grant is out", |world| world.kafka.state.lock().grant.is_some()).await;
+    let id = world.kafka.state.lock().grant.as_ref().unwrap().id;
+    world.pass(Duration::from_secs(1000)).await;
+    assert_eq!(world.kafka.state.lock().grant.as_ref().map(|held| held.id), Some(id));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_property_stops_at_the_first_node_and_a_good_one_puts_it_right() {
     let world = settled(three()).await;
     let before = world.pod_uids();

@@ -146,3 +146,24 @@ async fn a_grant_that_its_operator_left_behind_is_found_and_used() {
     world.until("rolled", |world| world.kafka.state.lock().granted.len() == 3 && world.is_settled("c")).await;
     assert_only_granted(&world);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_its_operator_left_behind_and_nobody_needs_runs_out() {
+    let mut world = World::new();
+    world.cluster("c", kafka("8"));
+    world.topic("t", "c", json!({"partitions": 1}));
+    world.start();
+    settle(&world).await;
+    let before = world.pod_uids();
+    world.cluster("c", kafka("9"));
+    world.until("a grant is out", |world| world.kafka.state.lock().grant.is_some()).await;
+    world.kill();
+    world.cluster("c", kafka("8"));
+    world.kafka.state.lock().requests.clear();
+    world.start();
+    world.pass(Duration::from_secs(290)).await;
+    settle(&world).await;
+    let asked = world.kafka.state.lock().requests.clone();
+    assert!(!asked.contains(&"begin"), "it was renewed");
+    assert_eq!(world.pod_uids(), before);
+}

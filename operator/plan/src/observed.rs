@@ -84,6 +84,8 @@ pub struct Grant {
     pub id: i64,
     /// Whether the node has come back since and is in sync everywhere.
     pub restored: bool,
+    /// Whether it is certain that the node was not taken away under it.
+    pub unused: bool,
 }
 
 /// Why the controller refused to let a node go.

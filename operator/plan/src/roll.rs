@@ -1,8 +1,8 @@
 //! Plans restarts: one node at a time, and only under a grant of the controller, which alone knows whom it would hurt.
 //!
 //! A node that is due is asked for ([`Action::RequestDisruption`]), restarted once the grant is there
-//! ([`Action::RestartNode`]), and the grant is given back when the node is in every ISR again
-//! ([`Action::EndDisruption`]). Without a grant only a node that does not serve is touched, and only while there is no
+//! ([`Action::RestartNode`]), and the grant is given back when the node is in every ISR again, or need not be restarted
+//! any more ([`Action::EndDisruption`]). Without a grant only a node that does not serve is touched, and only while there is no
 //! controller that could be asked.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +77,8 @@ fn under_grant(
         }
         return;
     }
-    if is.state == NodeState::Ready && grant.restored {
+    // A change that was reverted before its restart leaves nothing to wait for.
+    if grant.unused || (is.state == NodeState::Ready && grant.restored) {
         return plan.actions.push(Action::EndDisruption { node });
     }
     let (state, message) = match is.state {

@@ -65,7 +65,7 @@ fn node_state() -> impl Strategy<Value = NodeState> {
 struct Around {
     states: Vec<NodeState>,
     active_controller: Option<i32>,
-    grant: Option<(i32, bool)>,
+    grant: Option<(i32, bool, bool)>,
     refused: BTreeSet<i32>,
     outdated: BTreeSet<i32>,
 }
@@ -79,7 +79,8 @@ impl Around {
             }
         }
         observed.active_controller = self.active_controller;
-        observed.disruption = self.grant.map(|(node, restored)| Grant { node, id: 7, restored });
+        observed.disruption =
+            self.grant.map(|(node, restored, unused)| Grant { node, id: 7, restored, unused });
         let refusal = Refusal { blockers: vec!["it is needed".into()], stale: false };
         observed.refusals = self.refused.iter().map(|node| (*node, refusal.clone())).collect();
     }
@@ -89,7 +90,7 @@ fn surroundings() -> impl Strategy<Value = Around> {
     (
         prop::collection::vec(node_state(), 5),
         prop::option::of(0..3i32),
-        prop::option::of((0..6i32, any::<bool>())),
+        prop::option::of((0..6i32, any::<bool>(), any::<bool>())),
         prop::collection::btree_set(0..5i32, 0..3),
         prop::collection::btree_set(0..5i32, 0..3),
     )

@@ -61,13 +61,27 @@ fn a_roll_waits_for_a_partition_out_of_sync_and_names_it() {
 fn a_grant_is_given_back_only_when_the_node_is_in_every_isr_again() {
     let desired = valid(resources(cluster(3, None, &[]), vec![]));
     let mut observed = converged(&desired);
-    observed.disruption = Some(Grant { node: 1, id: 7, restored: false });
+    observed.disruption = Some(Grant { node: 1, id: 7, restored: false, unused: false });
     let waiting = plan(&desired, &observed);
     assert_eq!(waiting.actions, []);
     assert_eq!(waiting.held[0].reason, Reason::RestartWaiting);
     assert_eq!(waiting.roll[&1].state, RollState::CatchingUp);
-    observed.disruption = Some(Grant { node: 1, id: 7, restored: true });
+    observed.disruption = Some(Grant { node: 1, id: 7, restored: true, unused: false });
     assert_eq!(plan(&desired, &observed).actions, [Action::EndDisruption { node: 1 }]);
+}
+
+#[test]
+fn a_change_that_is_reverted_before_its_restart_lets_its_grant_go() {
+    let before = valid(resources(cluster(3, None, &[]), vec![]));
+    let mut observed = converged(&before);
+    let changed = valid(resources(cluster(3, None, &[("log.retention.hours", "1")]), vec![]));
+    plan(&changed, &observed).actions.iter().for_each(|action| apply(action, &mut observed));
+    let node = observed.disruption.as_ref().unwrap().node;
+    assert!(plan(&changed, &observed).actions.iter().any(Action::is_disruptive));
+    let reverted = plan(&before, &observed);
+    assert!(reverted.actions.contains(&Action::EndDisruption { node }), "{:?}", reverted.actions);
+    assert!(!reverted.actions.iter().any(Action::is_disruptive));
+    assert_eq!((reverted.held, reverted.roll.len()), (vec![], 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use klamm_operator_plan::observed::HostPort;
+use klamm_operator_plan::observed::{self, HostPort};
 use klamm_wire::Str;
 use klamm_wire::messages::begin_disruption_request::BeginDisruptionRequest;
 use klamm_wire::messages::describe_disruptions_request::DescribeDisruptionsRequest;
@@ -26,6 +26,14 @@ pub struct Grant {
     pub expires_in_ms: i32,
     /// Whether the node has come back since and is in sync everywhere.
     pub restored: bool,
+}
+
+impl Grant {
+    /// The grant as the planner sees it. Nothing was taken away under the one that is `unused`.
+    pub fn observed(&self, unused: Option<i64>) -> observed::Grant {
+        let unused = unused == Some(self.id);
+        observed::Grant { node: self.node, id: self.id, restored: self.restored, unused }
+    }
 }
 
 /// The answer to a request for a grant.

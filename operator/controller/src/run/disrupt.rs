@@ -33,10 +33,13 @@ impl Round<'_> {
 
     async fn request(&mut self, node: i32, action: &Action) -> Result<(), Denied> {
         let (holder, reason) = (self.holder(), action.to_string());
+        // Else it may be the renewal of one that has been used.
+        let is_first = self.memory.holds_none(&holder);
         let answer = self.memory.brokers.begin(&self.at, node, &holder, &reason).await?;
         self.memory.ask = true;
         match answer {
-            Answer::Granted { .. } => {
+            Answer::Granted { id } => {
+                self.memory.unused = Some(id).filter(|_| is_first);
                 self.memory.refusals.remove(&node);
                 // The grant is seen, and used, at the next look at what the controller says.
                 self.memory.asked = None;
@@ -69,8 +72,12 @@ impl Round<'_> {
             let (client, known) = (&self.context.client, self.observed.serving());
             Consent::ServesNobody(ServesNobody::confirm(client, self.key, &set, known, node).await?)
         };
-        let gone = destructive::restart(&self.context.client, &set, &pod, consent).await?;
-        if let Some(mut gone) = gone.filter(|gone| gone.uid() == pod.uid()) {
+        let unused = self.memory.unused.take();
+        let outcome = destructive::restart(&self.context.client, &set, &pod, consent).await;
+        if matches!(outcome, Err(Denied::Changed(_))) {
+            self.memory.unused = unused;
+        }
+        if let Some(mut gone) = outcome?.filter(|gone| gone.uid() == pod.uid()) {
             cache::strip(&mut gone);
             self.context.cache.lock().pods.put(gone);
         }

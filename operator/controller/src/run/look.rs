@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use klamm_operator_api::conditions::Reason;
 use klamm_operator_api::{KafkaCluster, KafkaTopic};
-use klamm_operator_plan::observed::{Grant, HostPort};
+use klamm_operator_plan::observed::HostPort;
 use klamm_operator_plan::status::Failure;
 use klamm_operator_plan::{Action, Observed, Plan, Validated, plan};
 use kube::Resource;
@@ -217,9 +217,7 @@ fn observe(
 ) -> Observed {
     let seen = memory.seen.as_ref();
     let grants = seen.and_then(|seen| seen.grants.as_ref()).into_iter().flatten();
-    let ours = grants.filter(|grant| grant.holder == cluster.uid);
-    let grant =
-        |grant: &super::brokers::Grant| Grant { node: grant.node, id: grant.id, restored: grant.restored };
+    let mut ours = grants.filter(|grant| grant.holder == cluster.uid);
     Observed {
         cluster_id: gathered.founding.as_ref().map(|founding| founding.cluster_id.clone()),
         voters: gathered.founding.as_ref().map(|founding| founding.voters.clone()),
@@ -227,7 +225,7 @@ fn observe(
         nodes: gathered.nodes(cluster),
         active_controller: seen.and_then(|seen| seen.active_controller),
         topics: seen.map(|seen| seen.topics.clone()),
-        disruption: ours.map(grant).next(),
+        disruption: ours.next().map(|grant| grant.observed(memory.unused)),
         refusals: memory.refusals(Instant::now()),
     }
 }

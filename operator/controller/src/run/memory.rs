@@ -34,6 +34,8 @@ pub struct Memory {
     pub ask: bool,
     /// Why restarts were refused, and when.
     pub refusals: BTreeMap<i32, (Refusal, Instant)>,
+    /// The grant that was given to us and under which nothing was taken away since.
+    pub unused: Option<i64>,
     /// What was tried.
     pub attempts: Attempts,
     /// What was applied.
@@ -54,11 +56,18 @@ impl Memory {
             asked: None,
             ask: true,
             refusals: BTreeMap::new(),
+            unused: None,
             attempts: Attempts::default(),
             applied: Applied::default(),
             failures: 0,
             told: BTreeSet::new(),
         }
+    }
+
+    /// Whether the controller has said that `holder` has no grant.
+    pub fn holds_none(&self, holder: &str) -> bool {
+        let grants = self.seen.as_ref().and_then(|seen| seen.grants.as_ref());
+        grants.is_some_and(|grants| grants.iter().all(|grant| grant.holder != holder))
     }
 
     /// Whether the brokers should be asked now.

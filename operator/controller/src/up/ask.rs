@@ -24,6 +24,10 @@ pub(super) struct Said {
     pub(super) active_controller: Option<i32>,
     /// Our grant.
     pub(super) grant: Option<Grant>,
+    /// Whether the controller has said that we have no grant.
+    pub(super) holds_none: bool,
+    /// The grant that was given to us and under which nothing was taken away since.
+    pub(super) unused: Option<i64>,
     /// What the controller has refused, and when.
     pub(super) refusals: BTreeMap<i32, (Refusal, Instant)>,
 }
@@ -50,7 +54,7 @@ impl Up {
         let at = self.ready_addresses();
         if at.is_empty() {
             let refusals = std::mem::take(&mut self.said.refusals);
-            self.said = Said { refusals, ..Said::default() };
+            self.said = Said { refusals, unused: self.said.unused, ..Said::default() };
             return;
         }
         let patience = if self.look_again { BUSY } else { AT_REST };
@@ -62,10 +66,10 @@ impl Up {
         self.said.topics = self.admin.topics(&at, &managed).await.ok();
         self.said.active_controller = self.admin.active_controller(&at).await.ok().flatten();
         let holder = self.holder();
-        let grants = self.admin.disruptions(&at).await.unwrap_or_default();
-        let ours = grants.into_iter().find(|grant| grant.holder == holder);
-        self.said.grant =
-            ours.map(|grant| Grant { node: grant.node, id: grant.id, restored: grant.restored });
+        let grants = self.admin.disruptions(&at).await.ok();
+        let ours = grants.iter().flatten().find(|grant| grant.holder == holder);
+        self.said.holds_none = grants.is_some() && ours.is_none();
+        self.said.grant = ours.map(|grant| grant.observed(self.said.unused));
         self.said.asked = Some(Instant::now());
         self.look_again = self.said.topics.is_none();
     }

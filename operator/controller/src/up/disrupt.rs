@@ -28,7 +28,9 @@ impl Up {
     async fn request(&mut self, node: i32, action: &Action) -> Result<(), AdminError> {
         let (at, holder) = (self.ready_addresses(), self.holder());
         match self.admin.begin_disruption(&at, node, &holder, &action.to_string()).await? {
-            Answer::Granted { .. } => {
+            Answer::Granted { id } => {
+                // Else it may be the renewal of one that has been used.
+                self.said.unused = Some(id).filter(|_| self.said.holds_none);
                 self.said.refusals.remove(&node);
                 self.said.is_outdated();
             }
@@ -48,12 +50,16 @@ impl Up {
         let serves = self.nodes.node(node).is_some_and(|is| is.state(Instant::now()) == NodeState::Ready);
         if serves {
             let (at, holder) = (self.ready_addresses(), self.holder());
-            // It may have ended since it was seen; the next look sees that too.
-            if let Some(granted) = Granted::confirm(&mut self.admin, &at, &holder, node).await? {
-                self.progress.say(action);
-                self.nodes.stop(granted.node());
-            }
+            let Some(granted) = Granted::confirm(&mut self.admin, &at, &holder, node).await? else {
+                // It has ended since it was seen.
+                self.said.is_outdated();
+                return Ok(());
+            };
+            self.said.unused = None;
+            self.progress.say(action);
+            self.nodes.stop(granted.node());
         } else {
+            self.said.unused = None;
             self.progress.say(action);
             self.nodes.stop(node);
         }

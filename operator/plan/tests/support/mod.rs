@@ -113,7 +113,7 @@ pub fn apply(action: &Action, observed: &mut Observed) {
             let granted = observed.disruption.as_mut().filter(|grant| grant.node == node);
             assert!(granted.is_some() || !serves, "node {node} was taken away without leave");
             if let Some(grant) = granted {
-                grant.restored = true;
+                (grant.restored, grant.unused) = (true, false);
             }
             start(node, observed);
         }
@@ -168,7 +168,7 @@ fn ask(node: i32, observed: &mut Observed) {
         lagging.map(|(name, index, _)| format!("{name}-{index} is not in sync")).collect();
     if blockers.is_empty() {
         assert!(observed.disruption.is_none(), "one grant is out already");
-        observed.disruption = Some(Grant { node, id: 1, restored: false });
+        observed.disruption = Some(Grant { node, id: 1, restored: false, unused: true });
         observed.refusals.clear();
     } else {
         observed.refusals.insert(node, Refusal { blockers, stale: false });

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -10,9 +11,13 @@ use klamm_operator::admin::AdminError;
 use klamm_operator::run::brokers::{Answer, Brokers, Change, Controller, Grant, Results, Seen};
 use klamm_operator_plan::observed::{HostPort, ObservedPartition, ObservedTopic};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::api_server::ApiServer;
 use super::controllers::pod_kind;
+
+/// How long a grant lasts if nobody renews it.
+const GRANTED_FOR: Duration = Duration::from_secs(300);
 
 /// What the cluster is like.
 #[derive(Debug, Default)]
@@ -36,6 +41,8 @@ pub struct Held {
     pub holder: String,
     /// The pod that the node was.
     pub uid: String,
+    /// When it was given, or renewed.
+    pub since: Instant,
 }
 
 /// The brokers of a cluster.
@@ -63,9 +70,13 @@ impl Kafka {
     }
 
     fn grants_now(&self) -> Vec<Grant> {
-        let Some(held) = self.state.lock().grant.clone() else { return Vec::new() };
+        let mut state = self.state.lock();
+        state.grant.take_if(|held| held.since.elapsed() >= GRANTED_FOR);
+        let Some(held) = state.grant.clone() else { return Vec::new() };
+        drop(state);
         let restored = self.pod(held.node).is_some_and(|(uid, ready)| ready && uid != held.uid);
-        let expires_in_ms = 300_000;
+        let left = GRANTED_FOR.saturating_sub(held.since.elapsed());
+        let expires_in_ms = i32::try_from(left.as_millis()).unwrap();
         vec![Grant { node: held.node, id: held.id, holder: held.holder, expires_in_ms, restored }]
     }
 
@@ -76,11 +87,12 @@ impl Kafka {
     fn begin_now(&self, node: i32, holder: &str) -> Answer {
         let uid = self.pod(node).map(|(uid, _)| uid).unwrap_or_default();
         let mut state = self.state.lock();
-        if let Some(held) = &state.grant {
-            return match held.node == node && held.holder == holder {
-                true => Answer::Granted { id: held.id },
-                false => Answer::Refused(vec![format!("node {} is away", held.node)]),
-            };
+        if let Some(held) = &mut state.grant {
+            if held.node != node || held.holder != holder {
+                return Answer::Refused(vec![format!("node {} is away", held.node)]);
+            }
+            held.since = Instant::now();
+            return Answer::Granted { id: held.id };
         }
         if let Some(why) = &state.refuses {
             return Answer::Refused(vec![why.clone()]);
@@ -88,7 +100,7 @@ impl Kafka {
         state.grants += 1;
         let id = state.grants;
         state.granted.insert(uid.clone());
-        state.grant = Some(Held { node, id, holder: holder.to_owned(), uid });
+        state.grant = Some(Held { node, id, holder: holder.to_owned(), uid, since: Instant::now() });
         Answer::Granted { id }
     }
 
