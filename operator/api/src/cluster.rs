@@ -15,6 +15,24 @@ pub use crate::status::KafkaClusterStatus;
 use crate::storage::Storage;
 use crate::template::{Rack, Template};
 
+/// The longest name of a cluster: `<cluster>-kafka-<listener of 11>-bootstrap` has to fit into the 63 letters of a label.
+pub const MAX_NAME: usize = 35;
+/// What the API server judges the name by; [`name_problem`] is the same in other words.
+const NAME_RULE: &str = "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,33}[a-z0-9])?$')";
+/// Why not, and the way out.
+const NAME_MESSAGE: &str = "the Services of a cluster are named after it: choose a metadata.name of up to 35 lower-case letters, digits \
+    and '-', of which the first is a letter and the last is no '-'";
+
+/// Why a cluster cannot have this name, with the way out.
+pub fn name_problem(name: &str) -> Option<String> {
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let fits = (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().all(legal)
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-');
+    (!fits).then(|| format!("{name:?} cannot be: {NAME_MESSAGE}"))
+}
+
 /// What is wanted of a cluster.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -32,6 +50,7 @@ use crate::template::{Rack, Template};
         label_selector_path = ".status.labelSelector"
     ),
     derive = "PartialEq",
+    validation = Rule::new(NAME_RULE).message(NAME_MESSAGE),
     doc = "A Kafka cluster: brokers, the controller quorum that governs them, and the listeners that clients connect to.",
     printcolumn(
         name = "Ready",

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use klamm_operator_api::cluster::{MAX_NAME, name_problem};
 use klamm_operator_api::crds;
-use kube_cel::Validator;
+use kube_cel::{Validator, compile_schema};
 use serde_json::{Value, json};
 
 /// A case: what it is, the old object, the new one, and a part of the refusal; none if it is accepted.
@@ -89,6 +90,51 @@ fn listeners() {
             None,
         ),
     ]);
+}
+
+/// Every text of up to three of these letters, and texts around the greatest length.
+fn names() -> Vec<String> {
+    let mut names = vec![String::new()];
+    for length in 0..3 {
+        let longer = names.iter().filter(|name| name.chars().count() == length);
+        let longer =
+            longer.flat_map(|name| "az09-.A_ä\n".chars().map(move |letter| format!("{name}{letter}")));
+        let longer: Vec<String> = longer.collect();
+        names.extend(longer);
+    }
+    for length in MAX_NAME - 2..MAX_NAME + 3 {
+        let (long, dashes) = ("a".repeat(length), "-".repeat(length - 2));
+        names.extend([format!("{}-", &long[1..]), format!("a{dashes}9"), long]);
+    }
+    names
+}
+
+#[test]
+fn the_api_server_and_the_operator_agree_on_names_of_clusters() {
+    let schema = crds::of("KafkaCluster").unwrap().spec.versions[0].schema.clone().unwrap();
+    let schema = compile_schema(&serde_json::to_value(schema.open_api_v3_schema.unwrap()).unwrap());
+    let (mut legal, mut longest) = (0, 0);
+    for name in names() {
+        let object = json!({"metadata": {"name": name}, "spec": {"kafka": {"replicas": 1}}});
+        let refused: Vec<String> = match Validator::new().validate_compiled(&schema, &object, None) {
+            Ok(()) => Vec::new(),
+            Err(errors) => errors.into_vec().into_iter().map(|error| error.message).collect(),
+        };
+        match name_problem(&name) {
+            None => assert_eq!(refused, Vec::<String>::new(), "{name:?}"),
+            Some(problem) => assert!(
+                refused.len() == 1
+                    && problem.ends_with(&refused[0])
+                    && problem.contains("choose a metadata.name"),
+                "{name:?}: {refused:?} and {problem:?}"
+            ),
+        }
+        if name_problem(&name).is_none() {
+            (legal, longest) = (legal + 1, longest.max(name.len()));
+        }
+    }
+    assert!(legal > 50, "{legal}");
+    assert_eq!(longest, MAX_NAME);
 }
 
 #[test]

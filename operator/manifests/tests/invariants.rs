@@ -9,8 +9,9 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use klamm_operator_api::cluster::{MAX_NAME, name_problem};
 use klamm_operator_manifests::cluster::{Cluster, Exposure, External, Listener};
-use klamm_operator_manifests::names::{self, MAX_CLUSTER_NAME};
+use klamm_operator_manifests::names;
 use klamm_operator_manifests::{Objects, config_map};
 use proptest::prelude::*;
 
@@ -71,7 +72,7 @@ proptest! {
 
     #[test]
     fn the_names_of_services_pods_and_labels_are_legal(cluster in clusters()) {
-        prop_assert_eq!(names::problem(&cluster.name), None);
+        prop_assert_eq!(name_problem(&cluster.name), None);
         let objects = rendered(&cluster, 3);
         for service in services(&objects) {
             let name = service.metadata.name.unwrap();
@@ -192,7 +193,7 @@ proptest! {
 
 #[test]
 fn the_longest_name_just_fits() {
-    let name = "a".repeat(MAX_CLUSTER_NAME);
+    let name = "a".repeat(MAX_NAME);
     assert_eq!(names::external_bootstrap(&name, "elevenchars").len(), 63);
 }
 

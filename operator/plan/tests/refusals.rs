@@ -23,6 +23,18 @@ fn two_controllers_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_cluster_that_services_cannot_be_named_after_is_refused() {
+    let mut named = cluster(1, None, &[]);
+    named.metadata.name = Some("My.Cluster".into());
+    let found = problems(resources(named, vec![]));
+    assert!(
+        found[0].contains("metadata.name: \"My.Cluster\" cannot be")
+            && found[0].contains("up to 35 lower-case letters"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_topic_name_with_a_slash_is_refused_naming_the_slash() {
     let mut slashed = topic("orders", 1, 1, &[]);
     slashed.spec.topic_name = Some("a/b".into());

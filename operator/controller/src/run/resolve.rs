@@ -14,10 +14,10 @@ use klamm_operator_api::listener::{
 use klamm_operator_api::quantity::{self as api, ResourceRequirements};
 use klamm_operator_api::storage::{DEFAULT_SIZE, StorageType};
 use klamm_operator_api::template;
+use klamm_operator_manifests::cluster;
 use klamm_operator_manifests::cluster::{
     Cluster, DEFAULT_RACK_LABEL, Entry, Exposure, External, PodTemplate, Storage,
 };
-use klamm_operator_manifests::{cluster, names};
 use klamm_operator_plan::desired::DesiredCluster;
 use kube::ResourceExt;
 use serde::Serialize;
@@ -35,9 +35,6 @@ pub fn cluster(
     settings: &Settings,
 ) -> Result<Cluster, String> {
     let (name, spec) = (resource.name_any(), &resource.spec.kafka);
-    if let Some(problem) = names::problem(&name) {
-        return Err(format!("metadata.name: {problem}"));
-    }
     let image = spec.image.clone().unwrap_or_else(|| settings.broker_image.clone());
     Ok(Cluster {
         namespace: resource.namespace().unwrap_or_default(),

@@ -1,6 +1,6 @@
-//! The rules of a cluster: nodes, controllers, storage and amounts.
+//! The rules of a cluster: its name, nodes, controllers, storage and amounts.
 
-use klamm_operator_api::cluster::KafkaSpec;
+use klamm_operator_api::cluster::{KafkaSpec, name_problem};
 use klamm_operator_api::quantity::ResourceRequirements;
 use klamm_operator_api::storage::{DEFAULT_SIZE, Storage, StorageType};
 
@@ -17,6 +17,9 @@ const MAX_NODES: i32 = 1000;
 /// The cluster with every default resolved.
 pub fn cluster(name: &str, spec: &KafkaSpec, problems: &mut Vec<Problem>) -> DesiredCluster {
     let subject = Subject::Cluster(name.to_owned());
+    if let Some(message) = name_problem(name) {
+        problems.push(Problem::new(&subject, &["metadata", "name"], message));
+    }
     if !(1..=MAX_NODES).contains(&spec.replicas) {
         let message = format!("{} nodes cannot be: set it to 1 at least, {MAX_NODES} at most", spec.replicas);
         problems.push(Problem::new(&subject, &["spec", "kafka", "replicas"], message));
