@@ -15,6 +15,9 @@ use crate::peer::NetworkPolicyPeer;
     validation = Rule::new("self.name != 'controller'")
         .message("the listener name controller is taken by the controller quorum: choose another name")
         .field_path(".name"),
+    validation = Rule::new("self.name != 'kafka' || self.type == 'internal'")
+        .message("the Services of an external listener named kafka would have the names of those of another cluster: choose another name")
+        .field_path(".name"),
     validation = Rule::new("!has(self.tls) || !self.tls")
         .message("listeners with TLS are not served yet: set tls to false")
         .field_path(".tls"),
@@ -26,7 +29,8 @@ use crate::peer::NetworkPolicyPeer;
         .field_path(".configuration"),
 )]
 pub struct Listener {
-    /// The name of the listener: up to 11 lower-case letters and digits. Brokers know it in upper case.
+    /// The name of the listener: up to 11 lower-case letters and digits. Brokers know it in upper case. `controller`
+    /// is taken, and only an internal listener may be named `kafka`.
     #[schemars(regex(pattern = r"^[a-z0-9]{1,11}$"))]
     pub name: String,
     /// The port that clients connect to, 9092 or above. Where every node has the same address, as on one

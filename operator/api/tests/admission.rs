@@ -70,6 +70,18 @@ fn listeners() {
             json!({"listeners": [{"name": "controller", "port": 9092, "type": "internal"}]}),
             Some("choose another name"),
         ),
+        (
+            "an external one with the name of the pool",
+            json!(null),
+            json!({"listeners": [plain, {"name": "kafka", "port": 9094, "type": "nodeport"}]}),
+            Some("those of another cluster: choose another name"),
+        ),
+        (
+            "an internal one with the name of the pool",
+            json!(null),
+            json!({"listeners": [{"name": "kafka", "port": 9092, "type": "internal"}]}),
+            None,
+        ),
         ("configured from outside", json!(null), with(&out, json!({"bootstrap": {"nodePort": 30092}})), None),
         (
             "an internal one with configuration",

@@ -3,19 +3,22 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use klamm_operator_api::KafkaCluster;
 use klamm_operator_api::cluster::{MAX_NAME, name_problem};
 use klamm_operator_manifests::cluster::{Cluster, Exposure, External, Listener};
 use klamm_operator_manifests::names;
 use klamm_operator_manifests::{Objects, config_map};
+use klamm_operator_plan::{Resources, validate};
 use proptest::prelude::*;
+use serde_json::json;
 
-use support::{internal, listener, quickstart, rendered, services};
+use support::{from, internal, listener, quickstart, rendered, services};
 
 prop_compose! {
     fn listeners()(kinds in prop::collection::vec((0..3, "[a-z0-9]{1,11}"), 0..4)) -> Vec<Listener> {
@@ -37,6 +40,76 @@ prop_compose! {
 prop_compose! {
     fn clusters()(name in "[a-z]([-a-z0-9]{0,33}[a-z0-9])?", listeners in listeners()) -> Cluster {
         Cluster { name, listeners, ..quickstart() }
+    }
+}
+
+/// What names of objects are made of.
+const WORDS: [&str; 7] = ["x", "kafka", "bootstrap", "brokers", "data", "0", "a0b1c2d3e4"];
+
+/// Every cluster of the namespace that is named with up to three of these words, with every external listener that is
+/// named with one, as far as validation lets it through.
+fn confusable() -> Vec<Cluster> {
+    let mut names: Vec<String> = WORDS.map(str::to_owned).to_vec();
+    for first in 0..2 {
+        let longer: Vec<String> =
+            names.iter().filter(|name| name.matches('-').count() == first).cloned().collect();
+        names.extend(longer.iter().flat_map(|name| WORDS.map(|word| format!("{name}-{word}"))));
+    }
+    let named = |name: String| {
+        let with = |listeners| Cluster { name: name.clone(), listeners, ..quickstart() };
+        let outside = |(word, port)| listener(word, port, Exposure::NodePort(External::default()));
+        let legal: Vec<Listener> = WORDS
+            .into_iter()
+            .zip(9093..)
+            .map(outside)
+            .filter(|outside| is_legal(&with(vec![internal("first", 9092), outside.clone()])))
+            .collect();
+        with([vec![internal("first", 9092)], legal].concat())
+    };
+    names.into_iter().map(named).filter(|cluster| cluster.listeners.len() > 1).collect()
+}
+
+/// Whether validation lets the cluster through.
+fn is_legal(cluster: &Cluster) -> bool {
+    let type_ = |exposure: &Exposure| match exposure {
+        Exposure::Internal => "internal",
+        Exposure::NodePort(_) => "nodeport",
+        Exposure::LoadBalancer(_) => "loadbalancer",
+    };
+    let listeners = cluster.listeners.iter();
+    let listeners: Vec<_> =
+        listeners.map(|l| json!({ "name": l.name, "port": l.port, "type": type_(&l.exposure) })).collect();
+    let spec = from(json!({ "kafka": { "replicas": 3, "listeners": listeners } }));
+    validate(&Resources { cluster: KafkaCluster::new(&cluster.name, spec), topics: Vec::new() }).is_ok()
+}
+
+/// The kind and the name of every object of a cluster, of those as well that Kubernetes makes for it.
+fn all_names(cluster: &Cluster) -> BTreeSet<(&'static str, String)> {
+    let objects = rendered(cluster, 3);
+    let named = |kind, metadata: &ObjectMeta| (kind, metadata.name.clone().unwrap());
+    let mut all = BTreeSet::from([
+        named("ServiceAccount", &objects.service_account.metadata),
+        named("ConfigMap", &objects.config_map.metadata),
+        named("PodDisruptionBudget", &objects.budget.metadata),
+        named("NetworkPolicy", &objects.network_policy.metadata),
+    ]);
+    all.extend(objects.stateful_sets.iter().map(|set| named("StatefulSet", &set.metadata)));
+    all.extend(services(&objects).iter().map(|service| named("Service", &service.metadata)));
+    all.extend((0..3).map(|node| ("Pod", names::pod(&cluster.name, node))));
+    all.extend((0..3).map(|node| ("PersistentVolumeClaim", names::claim(&cluster.name, node))));
+    all
+}
+
+#[test]
+fn no_two_clusters_of_a_namespace_share_the_name_of_an_object() {
+    let clusters = confusable();
+    assert!(clusters.len() > 200, "{}", clusters.len());
+    let mut taken: BTreeMap<(&str, String), &str> = BTreeMap::new();
+    for cluster in &clusters {
+        for (kind, name) in all_names(cluster) {
+            let other = taken.insert((kind, name.clone()), &cluster.name);
+            assert_eq!(other, None, "{kind} {name} belongs to cluster {} as well", cluster.name);
+        }
     }
 }
 
@@ -84,6 +157,19 @@ proptest! {
         for one in metadata(&objects) {
             prop_assert!(one.labels.iter().flatten().all(|(_, value)| value.len() <= 63));
         }
+    }
+
+    #[test]
+    fn two_clusters_whose_names_begin_alike_share_no_name(
+        cluster in clusters(),
+        end in prop::sample::select(vec!["-kafka", "-kafka-kafka", "-bootstrap", "-0", "x"]),
+        word in prop::sample::select(WORDS.to_vec()),
+    ) {
+        let mut first = cluster;
+        first.listeners.push(listener(word, 9099, Exposure::NodePort(External::default())));
+        let second = Cluster { name: format!("{}{end}", first.name), ..first.clone() };
+        prop_assume!(is_legal(&first) && is_legal(&second));
+        prop_assert!(all_names(&first).is_disjoint(&all_names(&second)));
     }
 
     #[test]

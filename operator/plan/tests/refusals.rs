@@ -102,12 +102,14 @@ fn the_first_listener_is_internal_and_ports_are_given_once() {
     };
     let inside = listener("plain", 9092, ListenerType::Internal);
     assert!(with(vec![inside.clone(), listener("out", 9094, ListenerType::Nodeport)]).is_ok());
+    assert!(with(vec![listener("kafka", 9092, ListenerType::Internal)]).is_ok());
     for (listeners, named) in [
         (
             vec![listener("out", 9094, ListenerType::Nodeport), inside.clone()],
             "put one of type internal first",
         ),
         (vec![inside.clone(), listener("out", 9092, ListenerType::Nodeport)], "port 9092 is taken"),
+        (vec![inside.clone(), listener("kafka", 9094, ListenerType::Nodeport)], "choose another name"),
         (vec![listener("plain", 8080, ListenerType::Internal)], "choose one from 9092"),
         (vec![inside.clone(), inside], "two listeners named plain"),
     ] {

@@ -46,6 +46,14 @@ fn wrong(index: usize, listener: &Listener, before: &[DesiredListener]) -> Vec<(
             "controller is taken by the controller quorum: choose another name".into(),
         ),
         (
+            // The bootstrap Service of cluster `x` for it would be that of cluster `x-kafka`.
+            name == "kafka" && !inside,
+            "name",
+            "the Services of an external listener named kafka would have the names of those of another cluster: \
+             choose another name"
+                .into(),
+        ),
+        (
             before.iter().any(|other| other.name == *name),
             "name",
             format!("there are two listeners named {name}: rename one"),
