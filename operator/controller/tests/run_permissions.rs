@@ -10,6 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use klamm_operator::run::lease::Leadership;
+use kubernetes::log::Log;
+use kubernetes::path::Kind;
 use kubernetes::world::World;
 use serde_json::{Value, json};
 
@@ -84,6 +86,33 @@ async fn in_watched_namespaces_exactly_what_is_granted_is_used() {
     assert!(missing.is_empty(), "used and not granted: {missing:?}");
     let unused: Vec<_> = namespaced.difference(&used).chain(machines.difference(&used)).collect();
     assert!(unused.is_empty(), "granted and not used: {unused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_that_may_not_be_seen_are_told_once_and_do_without() {
+    let log = Log::start();
+    let mut world = World::new();
+    world.server.faults.lock().forbidden = vec![Kind::new("", "nodes")];
+    let listener = |name: &str, port: i32, type_: &str| json!({"name": name, "port": port, "type": type_});
+    let listeners = json!([listener("plain", 9092, "internal"), listener("outside", 9094, "nodeport")]);
+    world.cluster("c", json!({"replicas": 3, "listeners": listeners}));
+    world.start();
+    world.until("ready", |world| world.is_settled("c")).await;
+    world.cluster("c", json!({"replicas": 3, "listeners": listeners, "config": {"klamm.test": "7"}}));
+    world.until("rolled", |world| world.kafka.state.lock().granted.len() >= 3 && world.is_settled("c")).await;
+    world.pass(Duration::from_secs(900)).await;
+    let lines = log.lines();
+    let told: Vec<&String> = lines.iter().filter(|line| line.contains("machines")).collect();
+    assert!(told.len() == 1 && told[0].contains("INFO"), "{told:?}");
+    assert!(told[0].contains("rbac.readNodes"), "{told:?}");
+    let loud: Vec<&String> =
+        lines.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+    assert!(loud.is_empty(), "{loud:?}");
+    world.server.faults.lock().forbidden.clear();
+    world.calls();
+    world.pass(Duration::from_secs(900)).await;
+    let watched = |call: &kubernetes::api_server::Call| call.resource == "nodes" && call.verb == "watch";
+    assert!(world.calls().iter().any(watched), "a right that is given later is used");
 }
 
 #[tokio::test(start_paused = true)]

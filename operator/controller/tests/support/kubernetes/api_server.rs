@@ -48,6 +48,8 @@ pub struct Faults {
     pub frozen: bool,
     /// Kinds that are not served.
     pub absent: Vec<Kind>,
+    /// Kinds that the operator has no right to.
+    pub forbidden: Vec<Kind>,
 }
 
 /// The API server.
@@ -92,6 +94,10 @@ impl ApiServer {
                 "NotFound",
                 "the server could not find the requested resource".into(),
             ));
+        }
+        if self.faults.lock().forbidden.contains(&target.kind) {
+            let message = format!("{} is forbidden: User \"operator\" cannot do that", target.kind.resource);
+            return refuse(&Refusal(403, "Forbidden", message));
         }
         if call.is_write() && call.resource != "events" && call.resource != "leases" && self.is_fatal() {
             std::future::pending::<()>().await;

@@ -7,6 +7,7 @@
 pub mod api_server;
 pub mod brokers;
 pub mod controllers;
+pub mod log;
 pub mod merge;
 pub mod path;
 pub mod store;
