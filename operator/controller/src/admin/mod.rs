@@ -10,6 +10,7 @@ pub mod connection;
 pub mod disruptions;
 pub mod topics;
 
+use klamm_operator_api::conditions::Reason;
 use klamm_operator_plan::observed::HostPort;
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::metadata_request::MetadataRequest;
@@ -47,6 +48,16 @@ impl AdminError {
         match self {
             Self::Refused { detail, .. } if !detail.is_empty() => detail.clone(),
             other => other.to_string(),
+        }
+    }
+
+    /// The reason that stands in the condition of a topic that could not be changed.
+    pub fn reason(&self) -> Reason {
+        match self {
+            error if error.is(ErrorCode::InvalidConfig) => Reason::InvalidConfig,
+            error if error.is(ErrorCode::InvalidReplicationFactor) => Reason::ReplicasNotSatisfiable,
+            Self::Unreachable(_) => Reason::ClusterNotReady,
+            _ => Reason::KafkaError,
         }
     }
 

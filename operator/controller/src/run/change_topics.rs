@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use klamm_operator_api::conditions::Reason;
 use klamm_operator_plan::status::Failure;
 use klamm_operator_plan::{Action, Plan, Subject};
-use klamm_wire::ErrorCode;
 use tokio::time::Instant;
 
 use super::brokers::{Change, Results};
@@ -84,7 +82,7 @@ impl Round<'_> {
 
     fn topic_failed(&mut self, action: &Action, topic: &str, error: &AdminError) {
         let subject = self.subject_of(action);
-        let reason = reason(error);
+        let reason = error.reason();
         let failure = Failure { reason, message: error.detail() };
         let news = self.memory.attempts.failed(action, subject, failure, Instant::now().into_std());
         self.memory.ask = true;
@@ -116,14 +114,5 @@ fn change(action: &Action) -> Option<Change> {
         Action::GrowTopic { to, .. } => Some(Change::Grow { to }),
         Action::AlterTopicConfig { set, reset, .. } => Some(Change::Configure { set, reset }),
         _ => None,
-    }
-}
-
-fn reason(error: &AdminError) -> Reason {
-    match error {
-        error if error.is(ErrorCode::InvalidConfig) => Reason::InvalidConfig,
-        error if error.is(ErrorCode::InvalidReplicationFactor) => Reason::ReplicasNotSatisfiable,
-        AdminError::Unreachable(_) => Reason::ClusterNotReady,
-        _ => Reason::KafkaError,
     }
 }

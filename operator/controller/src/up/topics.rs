@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use klamm_operator_api::conditions::Reason;
 use klamm_operator_plan::status::Failure;
 use klamm_operator_plan::{Action, Subject};
-use klamm_wire::ErrorCode;
 
 use super::Up;
 use crate::admin::AdminError;
@@ -78,21 +76,12 @@ impl Up {
                 self.attempts.succeeded(action, subject, Instant::now());
             }
             Err(error) => {
-                let failure = Failure { reason: reason(&error), message: error.detail() };
+                let failure = Failure { reason: error.reason(), message: error.detail() };
                 let line = format!("{action} failed: {error}");
                 if self.attempts.failed(action, subject, failure, Instant::now()) {
                     self.progress.say(line);
                 }
             }
         }
-    }
-}
-
-fn reason(error: &AdminError) -> Reason {
-    match error {
-        error if error.is(ErrorCode::InvalidConfig) => Reason::InvalidConfig,
-        error if error.is(ErrorCode::InvalidReplicationFactor) => Reason::ReplicasNotSatisfiable,
-        AdminError::Unreachable(_) => Reason::ClusterNotReady,
-        _ => Reason::KafkaError,
     }
 }
