@@ -116,6 +116,22 @@ async fn machines_that_may_not_be_seen_are_told_once_and_do_without() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_api_server_does_not_cost_the_leadership() {
+    let world = World::new();
+    let mut first = Leadership::new(&world.server.client(), "klamm", "first".into());
+    first.acquire().await;
+    world.server.faults.lock().slow = Duration::from_secs(3);
+    let mut second = Leadership::new(&world.server.client(), "klamm", "second".into());
+    let outcome = tokio::time::timeout(Duration::from_secs(600), async {
+        tokio::select! {
+            () = first.keep() => "the first has lost it",
+            () = second.acquire() => "the second has taken it",
+        }
+    });
+    assert_eq!(outcome.await.ok(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_lease_needs_exactly_what_is_granted() {
     let world = World::new();
     let mut first = Leadership::new(&world.server.client(), "klamm", "first".into());

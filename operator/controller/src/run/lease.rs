@@ -13,14 +13,14 @@ use kube::{Api, Client};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
-use super::api::{ApiError, MANAGER, bounded, namespaced};
+use super::api::{ApiError, MANAGER, Why, bounded, namespaced};
 
 /// How long a leader that says nothing keeps the leadership.
-const DURATION: Duration = Duration::from_secs(15);
+const DURATION: Duration = Duration::from_secs(30);
 /// How often a leader says that it is there.
 const RENEW: Duration = Duration::from_secs(5);
 /// A leader that could not say so for this long stops, well before somebody else may start.
-const GIVE_UP: Duration = Duration::from_secs(10);
+const GIVE_UP: Duration = Duration::from_secs(20);
 /// How often somebody who waits looks.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -91,7 +91,7 @@ impl Leadership {
         while last.elapsed() < GIVE_UP {
             sleep(RENEW.min(GIVE_UP.saturating_sub(last.elapsed()))).await;
             let at = Instant::now();
-            match self.renew().await {
+            match self.renew(GIVE_UP.saturating_sub(last.elapsed())).await {
                 Ok(true) => last = at,
                 Ok(false) => return warn!("another operator has taken the leadership"),
                 Err(error) => warn!("{error}"),
@@ -100,8 +100,7 @@ impl Leadership {
         warn!("the leadership could not be renewed for {} s", GIVE_UP.as_secs());
     }
 
-    async fn renew(&mut self) -> Result<bool, ApiError> {
-        let bound = GIVE_UP.saturating_sub(RENEW);
+    async fn renew(&mut self, bound: Duration) -> Result<bool, ApiError> {
         let round = async {
             let present = bounded("get Lease", self.api.get(MANAGER)).await?;
             if holder(&present) != Some(&self.me) {
@@ -111,7 +110,9 @@ impl Leadership {
         };
         match tokio::time::timeout(bound, round).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(ApiError { what: "renew Lease".into(), why: super::api::Why::Timeout }),
+            Err(_) => {
+                Err(ApiError { what: "renew Lease".into(), why: Why::Other("no answer in time".into()) })
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::merge;
 use super::path::{Kind, Target};
@@ -48,6 +48,8 @@ pub struct Faults {
     pub frozen: bool,
     /// Kinds that are not served.
     pub absent: Vec<Kind>,
+    /// How long every answer takes.
+    pub slow: Duration,
     /// Kinds that the operator has no right to.
     pub forbidden: Vec<Kind>,
 }
@@ -88,6 +90,10 @@ impl ApiServer {
         };
         let body = body.collect().await.unwrap().to_bytes();
         let call = self.record(&head.method, &target, &body);
+        let slow = self.faults.lock().slow;
+        if !slow.is_zero() {
+            sleep(slow).await;
+        }
         if self.faults.lock().absent.contains(&target.kind) {
             return refuse(&Refusal(
                 404,
