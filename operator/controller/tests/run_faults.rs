@@ -7,6 +7,7 @@ mod kubernetes;
 
 use std::time::Duration;
 
+use kubernetes::log::Log;
 use kubernetes::path::Kind;
 use kubernetes::world::World;
 use serde_json::{Value, json};
@@ -166,4 +167,21 @@ async fn a_grant_that_its_operator_left_behind_and_nobody_needs_runs_out() {
     let asked = world.kafka.state.lock().requests.clone();
     assert!(!asked.contains(&"begin"), "it was renewed");
     assert_eq!(world.pod_uids(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_goes_away_is_no_fault() {
+    let log = Log::start();
+    let mut world = World::new();
+    world.cluster("c", kafka("8"));
+    world.topic("t", "c", json!({"partitions": 1}));
+    world.start();
+    settle(&world).await;
+    world.server.faults.lock().terminating = true;
+    world.delete("", "services", "c-kafka-bootstrap");
+    world.pass(Duration::from_secs(60)).await;
+    let (stalled, _, message) = world.condition("kafkaclusters", "c", "Stalled");
+    assert_eq!((stalled.as_str(), message.as_str()), ("False", ""));
+    let loud: Vec<String> = log.lines().into_iter().filter(|line| line.contains("WARN")).collect();
+    assert!(loud.is_empty(), "{loud:?}");
 }

@@ -63,6 +63,11 @@ impl ApiError {
         self.code() == Some(404)
     }
 
+    /// Whether the namespace is going away, and everything in it.
+    pub fn is_farewell(&self) -> bool {
+        matches!(&self.why, Why::Refused(403, message) if message.contains("because it is being terminated"))
+    }
+
     /// The label of the error in metrics: a closed list.
     pub fn label(&self) -> &'static str {
         match &self.why {

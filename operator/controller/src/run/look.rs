@@ -115,6 +115,7 @@ async fn carry_out(mut round: Round<'_>) -> Result<Option<Duration>, ApiError> {
     let executed = round.execute(&plan).await;
     if let Err(error) = &executed
         && matches!(error.code(), Some(400 | 403 | 404 | 422))
+        && !error.is_farewell()
     {
         let failure = Failure { reason: Reason::ApplyRefused, message: error.to_string() };
         round.failures.insert(round.desired.cluster.subject(), failure);

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::api::ApiError;
 use super::context::Context;
@@ -93,7 +93,11 @@ impl Worker {
             return AFTER_CONFLICT;
         }
         let wait = memory.backoff(rand::random());
-        warn!(cluster = %key, "{error}; next try in {:.1} s", wait.as_secs_f64());
+        if error.is_farewell() {
+            debug!(cluster = %key, "{error}");
+        } else {
+            warn!(cluster = %key, "{error}; next try in {:.1} s", wait.as_secs_f64());
+        }
         wait
     }
 }

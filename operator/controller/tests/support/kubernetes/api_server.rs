@@ -50,6 +50,8 @@ pub struct Faults {
     pub absent: Vec<Kind>,
     /// How long every answer takes.
     pub slow: Duration,
+    /// The namespace goes away: nothing new is made in it.
+    pub terminating: bool,
     /// Kinds that the operator has no right to.
     pub forbidden: Vec<Kind>,
 }
@@ -192,6 +194,15 @@ impl ApiServer {
         status_only: bool,
     ) -> Result<Value, Refusal> {
         let namespace = target.namespace.clone().unwrap_or_default();
+        let is_new = store.get((&target.kind, namespace.as_str(), name)).is_none();
+        if is_new && self.faults.lock().terminating {
+            let why = "unable to create new content in namespace because it is being terminated";
+            return Err(Refusal(
+                403,
+                "Forbidden",
+                format!("{} {name} is forbidden: {why}", target.kind.resource),
+            ));
+        }
         let remembered = (target.kind.clone(), namespace.clone(), name.to_owned(), status_only);
         let before = store.applied.insert(remembered, body.clone()).unwrap_or_default();
         let at = (&target.kind, namespace.as_str(), name);
