@@ -34,6 +34,10 @@ mod index;
 mod load;
 mod log;
 mod log_dir;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
+#[cfg(feature = "mutations")]
+pub mod mutation;
 mod names;
 mod producer;
 mod read;

@@ -7,9 +7,14 @@ use std::collections::{HashMap, VecDeque};
 use klamm_records::{BatchHeader, NO_PRODUCER_EPOCH, NO_SEQUENCE, next_sequence};
 
 use crate::AppendError;
+use crate::mutation::{Mutation, is_active};
 
 /// Batches kept for each producer to recognise duplicates, as many as a client may have in flight.
 const BATCHES_TO_RETAIN: usize = 5;
+
+fn batches_to_retain() -> usize {
+    BATCHES_TO_RETAIN - usize::from(is_active(Mutation::DedupWindowTooSmall))
+}
 
 /// One batch that a producer appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +91,9 @@ impl ProducerStates {
             return Err(AppendError::InvalidProducerEpoch { producer_id, found, current });
         }
         if let Some(batch) = entry.duplicate_of(header) {
+            if is_active(Mutation::DuplicateAppended) {
+                return Ok(());
+            }
             let (base_offset, last_offset) = (batch.base_offset(), batch.last_offset);
             return Err(AppendError::DuplicateSequence {
                 base_offset,
@@ -146,7 +154,7 @@ impl ProducerEntry {
             self.epoch = header.producer_epoch;
             self.batches.clear();
         }
-        if self.batches.len() == BATCHES_TO_RETAIN {
+        if self.batches.len() >= batches_to_retain() {
             self.batches.pop_front();
         }
         self.batches.push_back(ProducerBatch::of(header));

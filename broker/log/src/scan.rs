@@ -6,6 +6,7 @@ use klamm_records::{BATCH_OVERHEAD, BatchError, BatchHeader};
 
 use crate::Damage;
 use crate::disk::{DiskFile, Wait, read_up_to};
+use crate::mutation::{Mutation, is_active};
 
 /// Window of a walk from header to header: about one index interval.
 const HEADER_WINDOW: usize = 4096;
@@ -95,7 +96,7 @@ impl<'a> Scan<'a> {
             at += piece.len() as u64;
         }
         let stored = found.header.crc;
-        if computed == stored {
+        if computed == stored || is_active(Mutation::RecoveryChecksNoCrc) {
             return Ok(());
         }
         Err(ScanError::Damaged {

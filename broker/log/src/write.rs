@@ -10,6 +10,7 @@ use crate::atomic_file::replace_without_dir_sync;
 use crate::disk::{Disk, OpenMode, remove_if_exists, write_all_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexEntry, IndexWrite, OffsetEntry, TimeEntry};
+use crate::mutation::{Mutation, is_active};
 
 /// Everything that one round of group commit does for one log.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ impl WriteJob {
                 Err(WriteFailure::DiskFull(error))
             }
             // A failed sync is final whatever its reason: the kernel may have dropped the dirty pages.
-            other => other.and_then(|()| self.sync()).map_err(WriteFailure::Fatal),
+            other => other.and_then(|()| self.sync_or_retry()).map_err(WriteFailure::Fatal),
         };
         WriteOutcome {
             result,
@@ -120,6 +121,13 @@ impl WriteJob {
         }
     }
 
+    fn sync_or_retry(&self) -> io::Result<()> {
+        match self.sync() {
+            Err(_) if is_active(Mutation::SyncRetriedAfterError) => self.sync(),
+            result => result,
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         if !self.sync {
             return Ok(());
@@ -131,6 +139,9 @@ impl WriteJob {
         }
         // With the names, not after them: a snapshot that came back would vouch for what is no longer true.
         self.obsolete.iter().try_for_each(|path| remove_if_exists(&*self.disk, path))?;
+        if is_active(Mutation::DirectoryNotSynced) {
+            return Ok(());
+        }
         self.dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir))
     }
 }

@@ -7,6 +7,10 @@
 pub mod config;
 pub mod controller;
 mod image;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
+#[cfg(feature = "mutations")]
+pub mod mutation;
 mod records;
 
 pub use image::{

@@ -90,7 +90,9 @@ impl FollowerState {
                 self.back_off(now_ms);
                 FollowerEffects::default()
             }
-            FollowerEvent::Answered { asked, answer } if asked == self.position() => {
+            FollowerEvent::Answered { asked, answer }
+                if asked == self.position() || is_active(Mutation::StaleAnswerTaken) =>
+            {
                 self.answered(answer, now_ms)
             }
             FollowerEvent::Answered { .. } => FollowerEffects::default(),
@@ -132,7 +134,11 @@ impl FollowerState {
     fn diverged(&mut self, leader: EpochEnd, own: Option<EpochEnd>) -> FollowerEffects {
         self.succeeded();
         let own_end = own.map_or(self.log.start, |own| own.end_offset);
-        let to = leader.end_offset.min(own_end).clamp(self.log.start, self.log.end);
+        let to = match is_active(Mutation::TruncatesToHighWatermark) {
+            true => self.high_watermark,
+            false => leader.end_offset.min(own_end),
+        };
+        let to = to.clamp(self.log.start, self.log.end);
         self.effects(Some(LogAction::TruncateTo(to)), self.log.start)
     }
 

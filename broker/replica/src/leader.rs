@@ -243,7 +243,8 @@ impl LeaderState {
     /// A follower may join at or past the high watermark and the start of the leader's epoch: then it holds everything
     /// that was committed before, also when the leader's own high watermark is behind.
     fn may_join(&self, follower: &FollowerProgress) -> bool {
-        let reached = follower.log_end >= self.high_watermark && follower.log_end >= self.epoch_start;
+        let past_start = follower.log_end >= self.epoch_start || is_active(Mutation::ExpandBelowEpochStart);
+        let reached = follower.log_end >= self.high_watermark && past_start;
         (reached || is_active(Mutation::ExpandBelowHighWatermark)) && self.is_eligible(follower)
     }
 

@@ -11,7 +11,10 @@
 pub mod divergence;
 pub mod follower;
 pub mod leader;
+#[cfg(not(any(test, feature = "mutations")))]
 mod mutation;
+#[cfg(any(test, feature = "mutations"))]
+pub mod mutation;
 #[cfg(test)]
 mod simulation;
 

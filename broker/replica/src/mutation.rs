@@ -1,8 +1,11 @@
-//! Rules that the simulation breaks on purpose, one at a time, to show that its invariants would notice.
+//! Rules that simulations break on purpose, one at a time, to show that their invariants would notice.
+//!
+//! Only tests, and builds with the feature `mutations`, can break any; in all others the question is answered at compile
+//! time.
 
 /// A rule that can be broken in tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutation {
+pub enum Mutation {
     /// The high watermark moves although the ISR is below `min.insync.replicas`.
     HighWatermarkBelowMinIsr,
     /// The high watermark does not wait for a replica whose addition to the ISR is under way.
@@ -11,28 +14,52 @@ pub(crate) enum Mutation {
     LeaderCountsUndurable,
     /// A follower joins the ISR wherever its log ends.
     ExpandBelowHighWatermark,
+    /// A follower joins the ISR below the start of the leader's epoch.
+    ExpandBelowEpochStart,
     /// A fetch counts whatever process sent it (without KIP-903).
     BrokerEpochIgnored,
     /// A follower fetches on before its records are durable.
     FollowerFetchesBeforeFlush,
     /// The leader serves a follower whose log differs from its own.
     DivergenceIgnored,
+    /// A follower whose log parts from the leader's truncates to its high watermark (before KIP-101).
+    TruncatesToHighWatermark,
+    /// A follower takes answers to whatever it asked for before.
+    StaleAnswerTaken,
 }
 
 /// Whether the rule is broken at the moment.
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "mutations")))]
 pub(crate) const fn is_active(_: Mutation) -> bool {
     false
 }
 
-#[cfg(test)]
-pub(crate) use seeded::{is_active, with};
+#[cfg(any(test, feature = "mutations"))]
+pub(crate) use seeded::is_active;
+#[cfg(any(test, feature = "mutations"))]
+pub use seeded::with;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutations"))]
 mod seeded {
     use std::cell::Cell;
 
     use super::Mutation;
+
+    impl Mutation {
+        /// Every rule.
+        pub const ALL: [Self; 10] = [
+            Self::HighWatermarkBelowMinIsr,
+            Self::HighWatermarkIgnoresPendingExpansion,
+            Self::LeaderCountsUndurable,
+            Self::ExpandBelowHighWatermark,
+            Self::ExpandBelowEpochStart,
+            Self::BrokerEpochIgnored,
+            Self::FollowerFetchesBeforeFlush,
+            Self::DivergenceIgnored,
+            Self::TruncatesToHighWatermark,
+            Self::StaleAnswerTaken,
+        ];
+    }
 
     thread_local! {
         static ACTIVE: Cell<Option<Mutation>> = const { Cell::new(None) };
@@ -42,8 +69,8 @@ mod seeded {
         ACTIVE.get() == Some(mutation)
     }
 
-    /// Runs `body` with the rule broken.
-    pub(crate) fn with<T>(mutation: Option<Mutation>, body: impl FnOnce() -> T) -> T {
+    /// Runs `body` with the rule broken on this thread.
+    pub fn with<T>(mutation: Option<Mutation>, body: impl FnOnce() -> T) -> T {
         ACTIVE.set(mutation);
         let result = body();
         ACTIVE.set(None);

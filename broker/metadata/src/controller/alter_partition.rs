@@ -13,6 +13,7 @@ use klamm_wire::messages::alter_partition_response::{
 use super::draft::{Draft, PartitionTarget};
 use super::heartbeats::registered;
 use super::isr::{RECOVERED, RECOVERING};
+use crate::mutation::{Mutation, is_active};
 use crate::{Partition, Topic};
 
 /// Decides AlterPartition (56).
@@ -94,7 +95,8 @@ fn check_epochs(partition: &Partition, sender: i32, proposal: &PartitionRequest)
     if sender != partition.leader {
         return Err(ErrorCode::InvalidRequest);
     }
-    if proposal.partition_epoch < partition.partition_epoch {
+    let is_stale = proposal.partition_epoch < partition.partition_epoch;
+    if is_stale && !is_active(Mutation::StalePartitionEpochAccepted) {
         return Err(ErrorCode::InvalidUpdateVersion);
     }
     Ok(())
@@ -133,7 +135,8 @@ fn recovery_is_sound(partition: &Partition, state: i8, isr: usize) -> bool {
 /// take in the follower that would.
 fn is_eligible(draft: &Draft<'_>, partition: &Partition, id: i32, epoch: i64) -> bool {
     draft.image().broker(id).is_some_and(|broker| {
-        let current = epoch == -1 || epoch == broker.epoch;
+        let current =
+            epoch == -1 || epoch == broker.epoch || is_active(Mutation::BrokerEpochOfMembersIgnored);
         let may_stay = !broker.in_controlled_shutdown || partition.isr.contains(&id);
         !broker.fenced && current && may_stay
     })

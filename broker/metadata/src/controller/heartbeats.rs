@@ -13,6 +13,7 @@ use super::draft::{Draft, Turn};
 use super::election::{self, Balance};
 use super::sessions::Sessions;
 use crate::Broker;
+use crate::mutation::{Mutation, is_active};
 
 /// Decides BrokerHeartbeat (63).
 pub(super) fn heartbeat(
@@ -26,7 +27,8 @@ pub(super) fn heartbeat(
         Err(error) => return BrokerHeartbeatResponse { error_code: error.code(), ..Default::default() },
     };
     sessions.touch(broker.id, broker.epoch, request.current_metadata_offset, turn.now_ms);
-    let is_caught_up = request.current_metadata_offset >= broker.epoch;
+    let is_caught_up =
+        request.current_metadata_offset >= broker.epoch || is_active(Mutation::UnfencedBeforeCaughtUp);
     let mut should_shut_down = false;
     if request.want_shut_down {
         should_shut_down = broker.fenced || shut_down(turn, sessions, &broker);

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::draft::TopicRules;
 use crate::image::topic::{NO_LEADER_CHANGE, NO_RECOVERY_CHANGE};
+use crate::mutation::{Mutation, is_active};
 use crate::{Image, Partition};
 
 /// `LeaderRecoveryState` of a partition whose leader holds all that was acknowledged.
@@ -152,11 +153,13 @@ impl PartitionChange<'_> {
     /// The eligible leader replicas beside this ISR, in the order of the replica list.
     fn eligible_after(&self, isr: &[i32]) -> Vec<i32> {
         let old = self.partition;
-        if isr.len() >= self.rules.min_isr.min(old.replicas.len()) {
+        let is_enough = isr.len() >= self.rules.min_isr.min(old.replicas.len());
+        if is_enough && !is_active(Mutation::ElrKeptTooLong) {
             return Vec::new();
         }
         let complete = |id: &i32| old.elr.contains(id) || old.isr.contains(id);
-        let stays = |id: &i32| complete(id) && !isr.contains(id) && self.lost_tail != Some(*id);
+        let lost = |id: i32| self.lost_tail == Some(id) && !is_active(Mutation::LostTailStaysEligible);
+        let stays = |id: &i32| complete(id) && !isr.contains(id) && !lost(*id);
         old.replicas.iter().copied().filter(stays).collect()
     }
 }

@@ -1,0 +1,48 @@
+//! The clients: idempotent producers with acks=all, and consumers that commit their positions.
+
+mod batch;
+mod consumer;
+mod group;
+mod producer;
+mod routing;
+
+use crate::message::Message;
+use crate::outbox::Outbox;
+use crate::party::Party;
+use crate::queue::{Event, Micros};
+
+pub(crate) use consumer::Consumer;
+pub(crate) use producer::Producer;
+
+/// Something of a client that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientTimer {
+    /// Looks at what to send, to repeat, to give up.
+    Tick,
+}
+
+/// A client.
+pub(crate) enum Client {
+    Producer(Box<Producer>),
+    Consumer(Box<Consumer>),
+}
+
+impl Client {
+    pub(crate) fn receive(&mut self, from: Party, message: Message, out: &mut Outbox) {
+        match self {
+            Self::Producer(producer) => producer.receive(from, message, out),
+            Self::Consumer(consumer) => consumer.receive(from, message, out),
+        }
+    }
+
+    pub(crate) fn timer(&mut self, timer: ClientTimer, out: &mut Outbox) {
+        match (self, timer) {
+            (Self::Producer(producer), ClientTimer::Tick) => producer.tick(out),
+            (Self::Consumer(consumer), ClientTimer::Tick) => consumer.tick(out),
+        }
+    }
+}
+
+fn tick_after(client: usize, pause: Micros, out: &mut Outbox) {
+    out.after(pause, Event::Client { client, timer: ClientTimer::Tick });
+}

@@ -1,0 +1,302 @@
+//! An idempotent producer with acks=all and up to five batches under way per partition.
+//!
+//! Retries keep the order as Kafka's own client does: a batch that was sent before goes alone, at the head of its
+//! partition; new ones follow only while none waits to be sent again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use klamm_wire::ErrorCode;
+
+use super::batch;
+use super::routing::Routing;
+use super::tick_after;
+use crate::history::ClientEvent;
+use crate::message::{Key, Message};
+use crate::outbox::Outbox;
+use crate::party::Party;
+use crate::queue::{MS, Micros};
+
+/// `max.in.flight.requests.per.connection`.
+const MAX_IN_FLIGHT: usize = 5;
+/// `request.timeout.ms`.
+const PATIENCE: Micros = 900 * MS;
+const TICK: Micros = 20 * MS;
+/// Batches that wait at most.
+const MAX_WAITING: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Sent(u64),
+    Until(Micros),
+}
+
+struct Pending {
+    sequence: i32,
+    values: Vec<u64>,
+    bytes: Bytes,
+    attempts: u32,
+    state: State,
+    /// Every attempt so far was refused before anything was appended.
+    only_refused: bool,
+}
+
+#[derive(Default)]
+struct Stream {
+    next_sequence: i32,
+    unacked: VecDeque<Pending>,
+    acked_end: i64,
+}
+
+struct Sent {
+    key: Key,
+    sequence: i32,
+    node: usize,
+    at: Micros,
+}
+
+/// The producer.
+pub(crate) struct Producer {
+    client: usize,
+    id: i64,
+    epoch: i16,
+    streams: Vec<Stream>,
+    routing: Routing,
+    connections: Vec<u32>,
+    sent: BTreeMap<u64, Sent>,
+    listing: Option<(u64, Key, i64, Micros)>,
+    /// Batches per 1,000 ticks and partition.
+    rate: u64,
+    is_stopped: bool,
+}
+
+impl Producer {
+    pub(crate) fn new(client: usize, nodes: usize, data_partitions: usize, rate: u64) -> Self {
+        Self {
+            client,
+            id: 7_000 + client as i64,
+            epoch: 0,
+            streams: (0..data_partitions).map(|_| Stream::default()).collect(),
+            routing: Routing::new(nodes, data_partitions),
+            connections: vec![0; nodes],
+            sent: BTreeMap::new(),
+            listing: None,
+            rate,
+            is_stopped: false,
+        }
+    }
+
+    /// Sends nothing new from now on.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Whether every record was acknowledged or given up.
+    pub(crate) fn is_done(&self) -> bool {
+        self.streams.iter().all(|stream| stream.unacked.is_empty())
+    }
+
+    fn party(&self) -> Party {
+        Party::Client(self.client)
+    }
+
+    pub(crate) fn tick(&mut self, out: &mut Outbox) {
+        self.give_up_requests(out);
+        self.routing.refresh(self.party(), out);
+        if !self.is_stopped {
+            self.create(out);
+            if out.random.chance(3) {
+                self.start_anew(out);
+            }
+        }
+        for key in 0..self.streams.len() {
+            self.pump(key, out);
+        }
+        self.list(out);
+        tick_after(self.client, TICK, out);
+    }
+
+    fn create(&mut self, out: &mut Outbox) {
+        let producer = (self.id, self.epoch);
+        for stream in &mut self.streams {
+            if stream.unacked.len() >= MAX_WAITING || !out.random.chance(self.rate) {
+                continue;
+            }
+            let count = out.random.between(1, 3);
+            let values: Vec<u64> = (0..count).map(|_| out.value()).collect();
+            let sequence = stream.next_sequence;
+            stream.next_sequence += count as i32;
+            let now_ms = out.now_ms();
+            let bytes = batch::build(producer, sequence, &values, now_ms, &mut out.random);
+            let state = State::Ready;
+            stream.unacked.push_back(Pending {
+                sequence,
+                values,
+                bytes,
+                attempts: 0,
+                state,
+                only_refused: true,
+            });
+        }
+    }
+
+    /// The application starts anew under its old producer id: a new epoch, and nothing is known of what was under way.
+    fn start_anew(&mut self, out: &mut Outbox) {
+        self.epoch += 1;
+        self.sent.clear();
+        self.connections.iter_mut().for_each(|connection| *connection += 1);
+        for (partition, stream) in self.streams.iter_mut().enumerate() {
+            stream.next_sequence = 0;
+            for pending in std::mem::take(&mut stream.unacked) {
+                let is_sent = matches!(pending.state, State::Sent(_));
+                if pending.only_refused && !is_sent {
+                    let failed = |value| ClientEvent::Failed { partition, value };
+                    out.history.extend(pending.values.into_iter().map(failed));
+                }
+            }
+        }
+    }
+
+    fn pump(&mut self, key: Key, out: &mut Outbox) {
+        let Some((node, _)) = self.routing.leader(key) else { return };
+        let (party, connection, now) = (self.party(), self.connections[node], out.now);
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        for (at, pending) in stream.unacked.iter_mut().take(MAX_IN_FLIGHT).enumerate() {
+            let is_due = match pending.state {
+                State::Sent(_) => continue,
+                State::Ready => true,
+                State::Until(until) => until <= now,
+            };
+            if !is_due || (pending.attempts > 0 && at > 0) {
+                return;
+            }
+            let id = out.id();
+            pending.state = State::Sent(id);
+            pending.attempts += 1;
+            self.sent.insert(id, Sent { key, sequence: pending.sequence, node, at: now });
+            let batch = pending.bytes.clone();
+            out.send(party, Party::Node(node), Message::Produce { id, key, connection, batch });
+            if pending.attempts > 1 {
+                return;
+            }
+        }
+    }
+
+    fn list(&mut self, out: &mut Outbox) {
+        if self.listing.is_some_and(|(_, _, _, at)| out.now - at < 500 * MS) || !out.random.chance(60) {
+            return;
+        }
+        let key = out.random.index(self.streams.len());
+        let Some((node, leader_epoch)) = self.routing.leader(key) else { return };
+        let id = out.id();
+        self.listing = Some((id, key, self.streams[key].acked_end, out.now));
+        out.send(self.party(), Party::Node(node), Message::List { id, key, leader_epoch });
+    }
+
+    /// A connection on which an answer is overdue is given up, with all that is under way on it.
+    fn give_up_requests(&mut self, out: &mut Outbox) {
+        let overdue = |sent: &Sent| out.now - sent.at > PATIENCE;
+        let mut broken: Vec<usize> =
+            self.sent.values().filter(|sent| overdue(sent)).map(|sent| sent.node).collect();
+        broken.dedup();
+        for node in broken {
+            self.connections[node] += 1;
+            self.routing.mark_stale();
+            let lost: Vec<u64> =
+                self.sent.iter().filter(|(_, sent)| sent.node == node).map(|(id, _)| *id).collect();
+            for id in lost {
+                if let Some(sent) = self.sent.remove(&id)
+                    && let Some(pending) = self.pending(sent.key, sent.sequence, id)
+                {
+                    pending.only_refused = false;
+                    pending.state = State::Ready;
+                }
+            }
+        }
+    }
+
+    fn pending(&mut self, key: Key, sequence: i32, id: u64) -> Option<&mut Pending> {
+        let pending = self.streams.get_mut(key)?.unacked.iter_mut();
+        pending.into_iter().find(|p| p.sequence == sequence && p.state == State::Sent(id))
+    }
+
+    pub(crate) fn receive(&mut self, _: Party, message: Message, out: &mut Outbox) {
+        match message {
+            Message::Produced { id, outcome } => self.produced(id, outcome, out),
+            Message::MetadataAnswer { id, partitions } => self.routing.answered(id, &partitions),
+            Message::Listed { id, outcome } => self.listed(id, outcome, out),
+            _ => {}
+        }
+    }
+
+    fn listed(&mut self, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
+        let Some((_, partition, acked_end, _)) = self.listing.filter(|(asked, ..)| *asked == id) else {
+            return;
+        };
+        self.listing = None;
+        match outcome {
+            Ok(latest) => {
+                let client = self.client;
+                out.history.push(ClientEvent::Listed { client, partition, acked_end, latest });
+            }
+            Err(_) => self.routing.mark_stale(),
+        }
+    }
+
+    fn produced(&mut self, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
+        let Some(sent) = self.sent.remove(&id) else { return };
+        match outcome {
+            Ok(base_offset) => self.acked(&sent, base_offset, out),
+            Err(ErrorCode::OutOfOrderSequenceNumber) => self.out_of_order(&sent, id, out),
+            Err(error) => self.refused(&sent, id, error, out),
+        }
+        self.pump(sent.key, out);
+    }
+
+    fn acked(&mut self, sent: &Sent, base_offset: i64, out: &mut Outbox) {
+        let (producer, epoch) = (self.id, self.epoch);
+        let Some(stream) = self.streams.get_mut(sent.key) else { return };
+        let Some(at) = stream.unacked.iter().position(|pending| pending.sequence == sent.sequence) else {
+            return;
+        };
+        let Some(pending) = stream.unacked.remove(at) else { return };
+        stream.acked_end = stream.acked_end.max(base_offset + pending.values.len() as i64);
+        for (index, value) in pending.values.into_iter().enumerate() {
+            out.history.push(ClientEvent::Acked {
+                producer,
+                epoch,
+                partition: sent.key,
+                sequence: pending.sequence + index as i32,
+                value,
+                offset: base_offset + index as i64,
+            });
+        }
+    }
+
+    /// Ordinary for a batch behind one that is to be sent again. The first one follows what was acknowledged, so that a
+    /// broker that refuses it has lost something.
+    fn out_of_order(&mut self, sent: &Sent, id: u64, out: &mut Outbox) {
+        let is_first = self
+            .streams
+            .get(sent.key)
+            .and_then(|stream| stream.unacked.front())
+            .is_some_and(|pending| pending.sequence == sent.sequence);
+        if is_first {
+            let (producer, partition, sequence) = (self.id, sent.key, sent.sequence);
+            out.history.push(ClientEvent::SequenceRefused { producer, partition, sequence });
+        }
+        self.refused(sent, id, ErrorCode::OutOfOrderSequenceNumber, out);
+    }
+
+    fn refused(&mut self, sent: &Sent, id: u64, error: ErrorCode, out: &mut Outbox) {
+        let until = out.now + out.random.between(10, 80) * MS;
+        if let Some(pending) = self.pending(sent.key, sent.sequence, id) {
+            pending.only_refused &= error == ErrorCode::NotEnoughReplicas;
+            pending.state = State::Until(until);
+        }
+        if error != ErrorCode::NotEnoughReplicas {
+            self.routing.mark_stale();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Faults as seeded events: a random part of the families in each window, about a quarter of the windows quiet, and
+//! always a repair at the end.
+
+mod carry_out;
+mod damage;
+mod family;
+
+pub use family::Family;
+
+use std::collections::BTreeMap;
+
+use crate::party::Party;
+use crate::queue::{Event, MS, Micros};
+use crate::world::World;
+
+/// Something that breaks, or works again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// One of this family strikes.
+    Strike(Family),
+    Resume {
+        node: usize,
+    },
+    Mend {
+        from: Party,
+        to: Party,
+    },
+    Calm,
+    FastDisk {
+        node: usize,
+    },
+    SpaceAgain {
+        node: usize,
+    },
+    WholeWrites {
+        node: usize,
+    },
+    MajorityAgain,
+    VoterCatchesUp {
+        voter: usize,
+    },
+    VoterGoesOn {
+        voter: usize,
+    },
+}
+
+/// How often each family struck, and how often it could not.
+#[derive(Clone, Debug, Default)]
+pub struct Strikes {
+    /// Times that one struck.
+    pub struck: BTreeMap<Family, u64>,
+    /// Times that one was due and nothing could be struck.
+    pub skipped: BTreeMap<Family, u64>,
+}
+
+impl Strikes {
+    pub(crate) fn count(&mut self, family: Family, has_struck: bool) {
+        let counts = if has_struck { &mut self.struck } else { &mut self.skipped };
+        *counts.entry(family).or_default() += 1;
+    }
+
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Strikes) {
+        for (into, from) in [(&mut self.struck, &other.struck), (&mut self.skipped, &other.skipped)] {
+            from.iter().for_each(|(family, count)| *into.entry(*family).or_default() += count);
+        }
+    }
+}
+
+impl World {
+    /// Plans the faults of a window and the next window, until the faults are over.
+    pub(crate) fn window(&mut self) {
+        let length = self.out.random.between(700, 2_200) * MS;
+        let end = self.out.now + length;
+        if end >= self.faults_end {
+            return;
+        }
+        self.queue.push(end, Event::Window);
+        if self.out.random.chance(250) || self.families.is_empty() {
+            return;
+        }
+        let mut chosen: Vec<Family> =
+            self.families.iter().copied().filter(|_| self.out.random.chance(170)).collect();
+        if chosen.is_empty() {
+            chosen.extend(self.out.random.pick(&self.families));
+        }
+        for family in chosen {
+            for _ in 0..self.out.random.between(1, 2) {
+                let at: Micros = self.out.now + self.out.random.between(0, length);
+                self.queue.push(at, Event::Fault(Fault::Strike(family)));
+            }
+        }
+    }
+}

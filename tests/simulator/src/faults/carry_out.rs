@@ -1,0 +1,234 @@
+//! What each fault does.
+
+use super::{Family, Fault};
+use crate::network::Weather;
+use crate::party::Party;
+use crate::queue::{Event, MS, Micros};
+use crate::topology::CONTROLLERS;
+use crate::world::World;
+
+impl World {
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        match fault {
+            Fault::Strike(family) => {
+                let has_struck = self.out.now < self.faults_end && self.strike(family);
+                self.strikes.count(family, has_struck);
+            }
+            Fault::Resume { node } => self.resume(node),
+            Fault::Mend { from, to } => self.network.mend(from, to),
+            Fault::Calm => self.network.weather = Weather::default(),
+            Fault::FastDisk { node } => self.nodes[node].slow_disk = 0,
+            Fault::SpaceAgain { node } => self.nodes[node].disk.set_capacity(u64::MAX),
+            Fault::WholeWrites { node } => self.nodes[node].disk.set_short_writes(false),
+            Fault::MajorityAgain => self.quorum.is_stalled = false,
+            Fault::VoterCatchesUp { voter } => self.quorum.set_lagging(voter, false),
+            Fault::VoterGoesOn { voter } => self.controller_goes_on(voter),
+        }
+    }
+
+    fn later(&mut self, low_ms: i64, high_ms: i64, fault: Fault) {
+        let pause: Micros = self.out.random.between(low_ms, high_ms) * MS;
+        self.queue.push(self.out.now + pause, Event::Fault(fault));
+    }
+
+    fn any_node(&mut self) -> usize {
+        self.out.random.index(self.nodes.len())
+    }
+
+    /// A leader more often than not.
+    fn any_node_up(&mut self) -> Option<usize> {
+        let leaders: Vec<usize> = (0..self.nodes.len()).filter(|node| self.leads_anything(*node)).collect();
+        let up: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_up()).collect();
+        let among = if self.out.random.chance(600) && !leaders.is_empty() { leaders } else { up };
+        self.out.random.pick(&among)
+    }
+
+    fn leads_anything(&self, node: usize) -> bool {
+        let mut keys = 0..self.topology.partitions();
+        keys.any(|key| {
+            self.nodes[node].replica(key).is_some_and(|replica| replica.role.led_epoch().is_some())
+        })
+    }
+
+    /// Does it; false when there was nothing to strike.
+    fn strike(&mut self, family: Family) -> bool {
+        match family {
+            Family::Crash => self.on_node_up(|world, node| world.kill(node)),
+            Family::Power => self.on_node_up(|world, node| world.cut_power(node)),
+            Family::PowerAll => {
+                (0..self.nodes.len()).for_each(|node| self.cut_power(node));
+                true
+            }
+            Family::CrashLoop => self.on_node_up(|world, node| {
+                world.nodes[node].dies_in_start = Some(world.out.random.below(60));
+                if world.out.random.chance(500) { world.kill(node) } else { world.cut_power(node) }
+            }),
+            Family::Shutdown => self.on_node_up(|world, node| world.nodes[node].begin_stop(&mut world.out)),
+            Family::Pause => self.on_node_up(|world, node| {
+                world.nodes[node].is_paused = true;
+                world.later(40, 3_000, Fault::Resume { node });
+            }),
+            Family::Cut => self.cut_off(true),
+            Family::OneWay => self.cut_off(false),
+            Family::Loss | Family::Delay | Family::Reorder | Family::Duplicate => self.weather(family),
+            Family::SlowDisk => {
+                let node = self.any_node();
+                self.nodes[node].slow_disk = self.out.random.between(20, 900) * MS;
+                self.later(100, 2_500, Fault::FastDisk { node });
+                true
+            }
+            Family::SyncError | Family::WriteError | Family::ShortWrites | Family::DiskFull => {
+                self.disk(family)
+            }
+            Family::BitFlip => self.flip_bit(false),
+            Family::Rot => self.flip_bit(true),
+            Family::DiskLost => self.lose_disk(),
+            Family::Clock | Family::ClockHour => self.clock(family),
+            Family::Controller | Family::ZombieController => {
+                let winner = self.out.random.index(CONTROLLERS);
+                self.elect(winner, family == Family::ZombieController);
+                true
+            }
+            Family::ControllerPause | Family::NoMajority | Family::LaggingVoter => self.strike_voters(family),
+        }
+    }
+
+    fn on_node_up(&mut self, act: impl FnOnce(&mut World, usize)) -> bool {
+        let node = self.any_node_up();
+        node.is_some_and(|node| {
+            act(self, node);
+            true
+        })
+    }
+
+    fn kill(&mut self, node: usize) {
+        self.nodes[node].kill(&mut self.out);
+        self.say(|| format!("node {node} is killed"));
+        let pause = self.out.random.between(1, 12) * MS;
+        self.out.after(pause, Event::Probe { node });
+        self.start_later(node);
+    }
+
+    fn cut_power(&mut self, node: usize) {
+        if self.nodes[node].is_up() {
+            self.nodes[node].lose_power(&mut self.out);
+            self.say(|| format!("node {node} loses power"));
+            self.start_later(node);
+        }
+    }
+
+    fn start_later(&mut self, node: usize) {
+        let slow = self.out.random.chance(250);
+        let pause =
+            if slow { self.out.random.between(1_000, 3_500) } else { self.out.random.between(20, 500) };
+        self.nodes[node].start_after(pause * MS, &mut self.out);
+    }
+
+    fn any_party(&mut self) -> Party {
+        let (nodes, clients) = (self.nodes.len(), self.clients.len());
+        match self.out.random.index(nodes * 2 + CONTROLLERS + clients) {
+            at if at < 2 * nodes => Party::Node(at % nodes),
+            at if at < 2 * nodes + CONTROLLERS => Party::Controller(at - 2 * nodes),
+            at => Party::Client(at - 2 * nodes - CONTROLLERS),
+        }
+    }
+
+    fn everybody(&self) -> Vec<Party> {
+        let nodes = (0..self.nodes.len()).map(Party::Node);
+        let controllers = (0..CONTROLLERS).map(Party::Controller);
+        let clients = (0..self.clients.len()).map(Party::Client);
+        nodes.chain(controllers).chain(clients).collect()
+    }
+
+    /// Cuts one party from another or from all.
+    fn cut_off(&mut self, both_ways: bool) -> bool {
+        let one = self.any_party();
+        let other = self.any_party();
+        let from_all = self.out.random.chance(400);
+        let others: Vec<Party> = match from_all {
+            true => self.everybody().into_iter().filter(|party| *party != one).collect(),
+            false => vec![other],
+        };
+        if one == other && !from_all {
+            return false;
+        }
+        let hears = self.out.random.chance(500);
+        let pause = self.out.random.between(100, 3_000) * MS;
+        for other in others {
+            for (from, to) in [(one, other), (other, one)] {
+                if both_ways || (from == one) == hears {
+                    self.network.cut(from, to);
+                    self.queue.push(self.out.now + pause, Event::Fault(Fault::Mend { from, to }));
+                }
+            }
+        }
+        self.say(|| {
+            format!("{one:?} is cut from {}", if from_all { "all".to_owned() } else { format!("{other:?}") })
+        });
+        true
+    }
+
+    fn weather(&mut self, family: Family) -> bool {
+        let weather = &mut self.network.weather;
+        match family {
+            Family::Loss => weather.loss = self.out.random.between(10, 200) as u64,
+            Family::Reorder => weather.reorders = true,
+            Family::Duplicate => weather.duplicates = self.out.random.between(20, 300) as u64,
+            _ => {
+                weather.delays = self.out.random.between(50, 700) as u64;
+                weather.longest_delay = self.out.random.between(5, 500) * MS;
+            }
+        }
+        self.later(100, 1_500, Fault::Calm);
+        true
+    }
+
+    fn disk(&mut self, family: Family) -> bool {
+        let node = self.any_node();
+        let disk = self.nodes[node].disk.clone();
+        match family {
+            Family::SyncError => disk.fail_syncs_after(self.out.random.below(12) as u32, 1),
+            Family::WriteError => disk.fail_writes(1),
+            Family::ShortWrites => {
+                disk.set_short_writes(true);
+                self.later(100, 1_500, Fault::WholeWrites { node });
+            }
+            _ => {
+                disk.set_capacity(disk.used() + self.out.random.below(2_000));
+                self.later(200, 2_500, Fault::SpaceAgain { node });
+            }
+        }
+        true
+    }
+
+    fn clock(&mut self, family: Family) -> bool {
+        let node = self.any_node();
+        let jump = match family {
+            Family::ClockHour => self.out.random.pick(&[-3_600_000, 3_600_000]).unwrap_or(0),
+            _ => self.out.random.between(-2_000, 2_000),
+        };
+        self.nodes[node].skew_ms += jump;
+        self.say(|| format!("the clock of node {node} jumps by {jump} ms"));
+        true
+    }
+
+    fn strike_voters(&mut self, family: Family) -> bool {
+        match (family, self.quorum.leader) {
+            (Family::NoMajority, _) => {
+                self.quorum.is_stalled = true;
+                self.later(50, 1_500, Fault::MajorityAgain);
+            }
+            (Family::ControllerPause, Some(voter)) => {
+                self.quorum.pause(voter, self.out.now_ms());
+                self.later(50, 2_500, Fault::VoterGoesOn { voter });
+            }
+            (Family::LaggingVoter, _) => {
+                let voter = self.out.random.index(CONTROLLERS);
+                self.quorum.set_lagging(voter, true);
+                self.later(300, 4_000, Fault::VoterCatchesUp { voter });
+            }
+            _ => return false,
+        }
+        true
+    }
+}

@@ -1,0 +1,105 @@
+//! Faults that take data away: a replaced disk, a flipped bit. They strike only while others keep what was promised.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use klamm_log::{Disk, OpenMode, SimDisk};
+use klamm_records::batches;
+
+use crate::message::Key;
+use crate::node::Node;
+use crate::queue::MS;
+use crate::world::World;
+
+/// Bytes of a batch's header that its checksum does not cover and nothing else vouches for: the leader epoch.
+const UNCHECKED: std::ops::Range<u64> = 12..16;
+
+impl World {
+    /// Whether a node's data may go: every partition that it holds has another member of the ISR that is up and whole.
+    fn is_spare(&self, node: usize) -> bool {
+        let is_whole = |id: i32| {
+            let other = usize::try_from(id).ok().and_then(|id| self.nodes.get(id));
+            other.is_some_and(|other| other.id != node && other.is_up() && !self.damaged[other.id])
+        };
+        let all_whole = self.damaged.iter().enumerate().all(|(other, damaged)| other == node || !damaged);
+        let mut partitions = self.partitions();
+        let others_hold =
+            |partition: &klamm_metadata::Partition| partition.isr.iter().any(|id| is_whole(*id));
+        all_whole && partitions.all(|(_, partition)| others_hold(&partition))
+    }
+
+    pub(super) fn lose_disk(&mut self) -> bool {
+        let node = self.out.random.index(self.nodes.len());
+        if !self.is_spare(node) {
+            return false;
+        }
+        self.nodes[node].lose_power(&mut self.out);
+        self.nodes[node].disk = SimDisk::new(self.out.random.next());
+        self.nodes[node].is_wiped = true;
+        self.damaged[node] = true;
+        self.say(|| format!("node {node} comes back with an empty disk"));
+        let pause = self.out.random.between(50, 800) * MS;
+        self.nodes[node].start_after(pause, &mut self.out);
+        true
+    }
+
+    /// Kills a node and flips a bit in one of its logs while it is down.
+    pub(super) fn flip_bit(&mut self, anywhere: bool) -> bool {
+        let node = self.out.random.index(self.nodes.len());
+        if !self.nodes[node].is_up() || !self.is_spare(node) {
+            return false;
+        }
+        let key = self.out.random.index(self.topology.data_partitions);
+        self.nodes[node].kill(&mut self.out);
+        let pause = self.out.random.between(20, 400) * MS;
+        self.nodes[node].start_after(pause, &mut self.out);
+        let places = places(&self.nodes[node], key, anywhere);
+        let Some((path, at)) =
+            self.out.random.pick(&(0..places.len()).collect::<Vec<_>>()).map(|i| places[i].clone())
+        else {
+            return false;
+        };
+        let position = at.start + self.out.random.below(at.end - at.start);
+        let flip = 1 << self.out.random.below(8);
+        if UNCHECKED.contains(&(position - at.start)) {
+            return false;
+        }
+        self.damaged[node] = true;
+        self.say(|| format!("node {node}: a bit flips in {path} at {position}"));
+        self.nodes[node].disk.corrupt(Path::new(&path), position, flip).is_ok()
+    }
+}
+
+/// Where batches lie on a stopped node's disk: file and bytes. Unless anywhere, behind the recovery point only.
+fn places(node: &Node, key: Key, anywhere: bool) -> Vec<(String, std::ops::Range<u64>)> {
+    let (topic, index) = node.topology.name(key);
+    let dir = format!("{}/{topic}-{index}", crate::node::DATA_DIR);
+    let mut names: Vec<String> =
+        node.disk.list(Path::new(&dir)).unwrap_or_default().into_iter().map(|entry| entry.name).collect();
+    names.retain(|name| name.ends_with(".log"));
+    names.sort();
+    let mut places = Vec::new();
+    for name in names {
+        let path = format!("{dir}/{name}");
+        let mut at = 0;
+        for batch in batches(contents(&node.disk, &path)).map_while(Result::ok) {
+            let length = batch.bytes.len() as u64;
+            if anywhere || batch.header.base_offset >= node.recovery_points[key] {
+                places.push((path.clone(), at..at + length));
+            }
+            at += length;
+        }
+    }
+    places
+}
+
+fn contents(disk: &SimDisk, path: &str) -> Bytes {
+    let read = || {
+        let file = disk.open(Path::new(path), OpenMode::Read)?;
+        let mut contents = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+        let length = file.read_at(&mut contents, 0)?;
+        contents.truncate(length);
+        Ok::<_, std::io::Error>(Bytes::from(contents))
+    };
+    read().unwrap_or_default()
+}

@@ -1,0 +1,109 @@
+//! The families of faults.
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// A process is killed; the page cache stays (F1).
+    Crash,
+    /// A machine loses power, and what was not synced (F22).
+    Power,
+    /// All machines lose power at once (F23).
+    PowerAll,
+    /// A process dies again and again while it starts (F5).
+    CrashLoop,
+    /// A process is told to stop (F2).
+    Shutdown,
+    /// A process stands still, then goes on: a zombie (F3).
+    Pause,
+    /// A party is cut off in both directions (F6, F8, F10).
+    Cut,
+    /// One direction between two parties is cut (F7).
+    OneWay,
+    /// Messages are lost (F11).
+    Loss,
+    /// Messages come late (F12).
+    Delay,
+    /// Messages overtake each other (F12, F14).
+    Reorder,
+    /// Messages come twice (F14).
+    Duplicate,
+    /// A disk takes its time (F20).
+    SlowDisk,
+    /// A sync fails (F18).
+    SyncError,
+    /// A write fails after part of it (F19).
+    WriteError,
+    /// Writes take a part of their bytes only (F19, F21).
+    ShortWrites,
+    /// A disk is full for a while (F17).
+    DiskFull,
+    /// A bit flips behind the recovery point, while the process is down (F24).
+    BitFlip,
+    /// A disk is replaced by an empty one (F25).
+    DiskLost,
+    /// A node's clock jumps by up to some seconds (F15, F16).
+    Clock,
+    /// Another controller becomes active, the old one knows at once.
+    Controller,
+    /// Another controller becomes active, the old one does not know.
+    ZombieController,
+    /// The active controller's process stands still.
+    ControllerPause,
+    /// The quorum has no majority.
+    NoMajority,
+    /// A voter's image stands still.
+    LaggingVoter,
+    /// A bit flips anywhere in a log, below the recovery point too. Not struck unless asked for: nothing reads what was
+    /// durable again before it is served.
+    Rot,
+    /// A node's clock jumps by an hour. Not struck unless asked for.
+    ClockHour,
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 27] = [
+        Self::Crash,
+        Self::Power,
+        Self::PowerAll,
+        Self::CrashLoop,
+        Self::Shutdown,
+        Self::Pause,
+        Self::Cut,
+        Self::OneWay,
+        Self::Loss,
+        Self::Delay,
+        Self::Reorder,
+        Self::Duplicate,
+        Self::SlowDisk,
+        Self::SyncError,
+        Self::WriteError,
+        Self::ShortWrites,
+        Self::DiskFull,
+        Self::BitFlip,
+        Self::DiskLost,
+        Self::Clock,
+        Self::Controller,
+        Self::ZombieController,
+        Self::ControllerPause,
+        Self::NoMajority,
+        Self::LaggingVoter,
+        Self::Rot,
+        Self::ClockHour,
+    ];
+
+    /// The families that strike unless others are named.
+    pub fn usual() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|family| !matches!(family, Self::Rot | Self::ClockHour)).collect()
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+
+    /// The family of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.name().eq_ignore_ascii_case(name.trim()))
+    }
+}

@@ -1,0 +1,295 @@
+//! What clients did and saw, and what servers hold: all that the invariants are told.
+
+use bytes::Bytes;
+use klamm_records::batches;
+
+use crate::message::Key;
+
+/// Something that a client did or saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// A producer was told that a record is committed.
+    Acked {
+        /// Producer id.
+        producer: i64,
+        /// Its epoch.
+        epoch: i16,
+        /// Partition.
+        partition: Key,
+        /// Sequence number of the record.
+        sequence: i32,
+        /// The record.
+        value: u64,
+        /// Where it is.
+        offset: i64,
+    },
+    /// A producer gave a record up that no broker can have appended.
+    Failed {
+        /// Partition.
+        partition: Key,
+        /// The record.
+        value: u64,
+    },
+    /// The batch behind the last acknowledged one was refused as out of order.
+    SequenceRefused {
+        /// Producer id.
+        producer: i64,
+        /// Partition.
+        partition: Key,
+        /// Sequence number of its first record.
+        sequence: i32,
+    },
+    /// A consumer got records.
+    Polled {
+        /// The consumer.
+        consumer: usize,
+        /// Partition.
+        partition: Key,
+        /// The position from which it asked.
+        position: i64,
+        /// Offsets and values.
+        records: Vec<(i64, u64)>,
+    },
+    /// A consumer starts anew at this offset.
+    Sought {
+        /// The consumer.
+        consumer: usize,
+        /// Partition.
+        partition: Key,
+        /// The new position.
+        position: i64,
+    },
+    /// A consumer was told that its position is not in the leader's log, or that the log parted from what it read.
+    PositionLost {
+        /// The consumer.
+        consumer: usize,
+        /// Partition.
+        partition: Key,
+        /// Its position.
+        position: i64,
+    },
+    /// A consumer got a batch whose checksum does not fit.
+    DamagedBatch {
+        /// Partition.
+        partition: Key,
+        /// The position from which it asked.
+        position: i64,
+    },
+    /// A client asked for the latest offset.
+    Listed {
+        /// The client.
+        client: usize,
+        /// Partition.
+        partition: Key,
+        /// Behind the last record that this client knew to be acknowledged when it asked.
+        acked_end: i64,
+        /// The answer.
+        latest: i64,
+    },
+    /// A consumer's commit was acknowledged.
+    Committed {
+        /// The group.
+        group: usize,
+        /// Partition.
+        partition: Key,
+        /// The offset.
+        offset: i64,
+    },
+    /// A consumer fetched what its group has committed, -1 for nothing.
+    CommittedFetched {
+        /// The group.
+        group: usize,
+        /// Partition.
+        partition: Key,
+        /// The offset.
+        offset: i64,
+    },
+}
+
+/// One batch in a replica's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// First offset.
+    pub base: i64,
+    /// Offset behind the last.
+    pub next: i64,
+    /// Leader epoch.
+    pub epoch: i32,
+    /// Hash of all bytes.
+    pub hash: u64,
+    /// Producer id, -1 for none.
+    pub producer: i64,
+    /// Producer epoch.
+    pub producer_epoch: i16,
+    /// First sequence number.
+    pub sequence: i32,
+    /// Whether the checksum fits.
+    pub is_sound: bool,
+}
+
+/// Something that happened to a replica or to the metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// Batches came below the high watermark that a replica knows.
+    Visible {
+        /// The node.
+        node: usize,
+        /// Partition.
+        partition: Key,
+        /// Whether it leads.
+        leads: bool,
+        /// The batches, in order.
+        batches: Vec<Digest>,
+    },
+    /// A replica became the leader.
+    Elected {
+        /// The node.
+        node: usize,
+        /// Which process of it.
+        process: u32,
+        /// Partition.
+        partition: Key,
+        /// Leader epoch.
+        epoch: i32,
+        /// Whether that is the epoch in which the controllers have it lead at this time; a node that learns late leads in
+        /// one that is over.
+        is_current: bool,
+        /// Its whole log.
+        log: Vec<Digest>,
+    },
+    /// A candidate for leadership and where its log ends.
+    Candidate {
+        /// The node.
+        node: usize,
+        /// Partition.
+        partition: Key,
+        /// End of its log.
+        end: i64,
+    },
+    /// The controller changed a partition.
+    PartitionChanged {
+        /// Partition.
+        partition: Key,
+        /// Leader epoch.
+        leader_epoch: i32,
+        /// Partition epoch.
+        partition_epoch: i32,
+    },
+    /// A broker is registered.
+    Registered {
+        /// The node.
+        node: usize,
+        /// Broker epoch.
+        epoch: i64,
+    },
+    /// A controller became active.
+    ControllerElected {
+        /// The controller.
+        controller: usize,
+        /// Its epoch.
+        epoch: i32,
+    },
+    /// A node applied metadata, and its image is or is not that of the committed log.
+    ImageApplied {
+        /// The node.
+        node: usize,
+        /// Up to this offset.
+        offset: i64,
+        /// Whether it is.
+        is_prefix: bool,
+    },
+    /// A leader took an ISR for committed, which the controller has or has not committed.
+    IsrTaken {
+        /// Partition.
+        partition: Key,
+        /// Its epoch.
+        partition_epoch: i32,
+        /// Whether it has.
+        is_committed: bool,
+    },
+    /// The whole log of a replica at the end, up to its high watermark.
+    FinalLog {
+        /// The node.
+        node: usize,
+        /// Partition.
+        partition: Key,
+        /// Its batches.
+        batches: Vec<Digest>,
+    },
+    /// All records of a partition at the end, as its leader has them.
+    FinalRecords {
+        /// Partition.
+        partition: Key,
+        /// Offsets and values.
+        records: Vec<(i64, u64)>,
+    },
+    /// The cluster did not come to rest in time.
+    NotAtRest {
+        /// What is missing.
+        reason: String,
+    },
+    /// Something waits for ever although the cluster is at rest.
+    Leaked {
+        /// What it is.
+        what: String,
+    },
+}
+
+/// The batches in these bytes; what cannot be parsed is one unsound batch.
+pub(crate) fn digests(bytes: Bytes) -> Vec<Digest> {
+    let mut found = Vec::new();
+    for batch in batches(bytes) {
+        let Ok(batch) = batch else {
+            let at = found.last().map_or(-1, |digest: &Digest| digest.next);
+            let unsound = Digest {
+                base: at,
+                next: at,
+                epoch: -1,
+                hash: 0,
+                producer: -1,
+                producer_epoch: -1,
+                sequence: -1,
+                is_sound: false,
+            };
+            found.push(unsound);
+            return found;
+        };
+        let header = &batch.header;
+        found.push(Digest {
+            base: header.base_offset,
+            next: header.next_offset(),
+            epoch: header.leader_epoch,
+            hash: hash(&batch.bytes),
+            producer: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            sequence: header.base_sequence,
+            is_sound: batch.verify_crc().is_ok(),
+        });
+    }
+    found
+}
+
+/// Offsets and values of the clients' records in these bytes; `None` when a batch is damaged.
+pub(crate) fn values(bytes: Bytes) -> Option<Vec<(i64, u64)>> {
+    let mut found = Vec::new();
+    for batch in batches(bytes) {
+        let batch = batch.ok()?;
+        batch.verify_crc().ok()?;
+        for record in batch.records(1 << 20).ok()? {
+            let record = record.ok()?;
+            let value = record.value.as_deref().and_then(|value| value.get(..8)?.try_into().ok());
+            found.push((record.offset, u64::from_be_bytes(value.unwrap_or_default())));
+        }
+    }
+    Some(found)
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    hash
+}

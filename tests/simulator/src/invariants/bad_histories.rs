@@ -1,0 +1,1 @@
+//! Bad histories, one for each property: its checker must fail on it.

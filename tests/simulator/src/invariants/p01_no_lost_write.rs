@@ -1,0 +1,37 @@
+//! P1: every acknowledged record is in the log at the end, where it was acknowledged.
+
+use std::collections::BTreeMap;
+
+use super::{Invariant, Verdict};
+use crate::history::{ClientEvent, ServerEvent};
+
+#[derive(Default)]
+pub(super) struct NoLostWrite {
+    acked: BTreeMap<usize, BTreeMap<i64, u64>>,
+}
+
+impl Invariant for NoLostWrite {
+    fn name(&self) -> &'static str {
+        "P1 no lost write"
+    }
+
+    fn client(&mut self, event: &ClientEvent) -> Verdict {
+        if let ClientEvent::Acked { partition, value, offset, .. } = event {
+            self.acked.entry(*partition).or_default().insert(*offset, *value);
+        }
+        Ok(())
+    }
+
+    fn server(&mut self, event: &ServerEvent) -> Verdict {
+        let ServerEvent::FinalRecords { partition, records } = event else { return Ok(()) };
+        let acked = self.acked.remove(partition).unwrap_or_default();
+        let found: BTreeMap<i64, u64> = records.iter().copied().collect();
+        match acked.iter().find(|(offset, value)| found.get(offset) != Some(value)) {
+            Some((offset, value)) => Err(format!(
+                "value {value} was acknowledged at offset {offset} of partition {partition}; there is {:?}",
+                found.get(offset)
+            )),
+            None => Ok(()),
+        }
+    }
+}

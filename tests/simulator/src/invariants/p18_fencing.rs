@@ -1,0 +1,53 @@
+//! P18: in the committed log a producer's epochs never go back, and within one its sequence numbers follow each other.
+
+use std::collections::BTreeMap;
+
+use klamm_records::next_sequence;
+
+use super::{Invariant, Verdict};
+use crate::history::{Digest, ServerEvent};
+
+#[derive(Default)]
+pub(super) struct Fencing {
+    /// By partition and producer: epoch and next sequence number.
+    producers: BTreeMap<(usize, i64), (i16, i32)>,
+    ends: BTreeMap<usize, i64>,
+}
+
+impl Fencing {
+    fn note(&mut self, partition: usize, batch: &Digest) -> Verdict {
+        if batch.producer < 0 {
+            return Ok(());
+        }
+        let records = i32::try_from(batch.next - batch.base).unwrap_or(0);
+        let last = batch.sequence + records - 1;
+        let new = (batch.producer_epoch, next_sequence(last));
+        let Some((epoch, next)) = self.producers.insert((partition, batch.producer), new) else {
+            return Ok(());
+        };
+        let follows =
+            if batch.producer_epoch == epoch { batch.sequence == next } else { batch.sequence == 0 };
+        if batch.producer_epoch < epoch || !follows {
+            return Err(format!(
+                "{batch:?} of partition {partition} comes after epoch {epoch}, where {next} was next"
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Invariant for Fencing {
+    fn name(&self) -> &'static str {
+        "P18 fencing"
+    }
+
+    fn server(&mut self, event: &ServerEvent) -> Verdict {
+        let ServerEvent::Visible { partition, leads: true, batches, .. } = event else { return Ok(()) };
+        let end = self.ends.get(partition).copied().unwrap_or(0);
+        for batch in batches.iter().filter(|batch| batch.base >= end) {
+            self.note(*partition, batch)?;
+            self.ends.insert(*partition, batch.next);
+        }
+        Ok(())
+    }
+}

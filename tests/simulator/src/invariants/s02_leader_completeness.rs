@@ -1,0 +1,45 @@
+//! S2: every leader has all that was committed before, and so has everybody who could be elected.
+
+use super::ledger::Ledger;
+use super::{Invariant, Verdict};
+use crate::history::ServerEvent;
+
+#[derive(Default)]
+pub(super) struct LeaderCompleteness {
+    ledger: Ledger,
+}
+
+impl Invariant for LeaderCompleteness {
+    fn name(&self) -> &'static str {
+        "S2 leader completeness"
+    }
+
+    fn server(&mut self, event: &ServerEvent) -> Verdict {
+        match event {
+            ServerEvent::Visible { partition, leads: true, batches, .. } => {
+                // A contradiction is S1's.
+                let _ = self.ledger.extend(*partition, batches);
+                Ok(())
+            }
+            ServerEvent::Elected { node, partition, epoch, is_current: true, log, .. } => {
+                let (end, committed) = (log.last().map_or(0, |last| last.next), self.ledger.end(*partition));
+                if end < committed {
+                    return Err(format!(
+                        "node {node} leads partition {partition} in epoch {epoch} with a log that ends at {end}, {committed} is committed"
+                    ));
+                }
+                let compared = self.ledger.compare(*partition, log);
+                compared.map_err(|what| {
+                    format!("leader {node} of partition {partition} in epoch {epoch}: {what}")
+                })
+            }
+            ServerEvent::Candidate { node, partition, end } if *end < self.ledger.end(*partition) => {
+                let committed = self.ledger.end(*partition);
+                Err(format!(
+                    "node {node} may be elected for partition {partition} and ends at {end}, {committed} is committed"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! S6: what a broker knows of the metadata is a prefix of the controllers' log, and no leader takes an ISR for committed
+//! that is not in it.
+
+use super::{Invariant, Verdict};
+use crate::history::ServerEvent;
+
+#[derive(Default)]
+pub(super) struct MetadataIsAPrefix;
+
+impl Invariant for MetadataIsAPrefix {
+    fn name(&self) -> &'static str {
+        "S6 metadata is a prefix"
+    }
+
+    fn server(&mut self, event: &ServerEvent) -> Verdict {
+        match event {
+            ServerEvent::ImageApplied { node, offset, is_prefix: false } => {
+                Err(format!("the image of node {node} at offset {offset} is not that of the log"))
+            }
+            ServerEvent::IsrTaken { partition, partition_epoch, is_committed: false } => Err(format!(
+                "an ISR of partition {partition} in partition epoch {partition_epoch} was never committed"
+            )),
+            _ => Ok(()),
+        }
+    }
+}

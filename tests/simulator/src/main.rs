@@ -1,0 +1,207 @@
+//! `klamm-sim`: runs seeds, prints what does not hold and how to see it again.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use klamm_simulator::{
+    DURATION_MS, Family, Mutation, Options, Report, Strikes, mutations, replay_command, run,
+};
+
+/// Deterministic simulation of a whole cluster
+#[derive(Parser)]
+struct Args {
+    /// How many seeds to run
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Run this seed only, twice, and compare
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print what happens, with --seed
+    #[arg(long)]
+    trace: bool,
+    /// Virtual milliseconds of faults in each run
+    #[arg(long, default_value_t = DURATION_MS)]
+    duration: i64,
+    /// What may strike, by name, separated by commas; `list` prints the names
+    #[arg(long)]
+    faults: Option<String>,
+    /// A rule to break; `list` prints the names
+    #[arg(long)]
+    mutation: Option<String>,
+    /// Go on after a violation
+    #[arg(long)]
+    keep_going: bool,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+/// What all runs together came to.
+#[derive(Default)]
+struct Total {
+    runs: u64,
+    events: u64,
+    virtual_ms: i64,
+    acked: u64,
+    messages: [u64; 3],
+    strikes: Strikes,
+    violations: Vec<Report>,
+}
+
+impl Total {
+    fn add(&mut self, report: Report) {
+        self.runs += 1;
+        self.events += report.events;
+        self.virtual_ms += report.virtual_ms;
+        self.acked += report.acked;
+        self.messages.iter_mut().zip(report.messages).for_each(|(total, count)| *total += count);
+        self.strikes.add(&report.strikes);
+        if report.violation.is_some() {
+            self.violations.push(report);
+        }
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let Some(options) = options(&args)? else { return Ok(ExitCode::SUCCESS) };
+    // A panic is a violation, which is printed with its seed.
+    std::panic::set_hook(Box::new(|_| {}));
+    match args.seed {
+        Some(seed) => one(seed, &options),
+        None => many(&args, &options),
+    }
+}
+
+fn options(args: &Args) -> Result<Option<Options>> {
+    let mut options = Options { duration_ms: args.duration, trace: args.trace, ..Options::default() };
+    match args.faults.as_deref() {
+        Some("list") => {
+            Family::ALL.iter().for_each(|family| println!("{}", family.name()));
+            return Ok(None);
+        }
+        Some("none") => options.faults.clear(),
+        Some(names) => {
+            options.faults.clear();
+            for name in names.split(',') {
+                let Some(family) = Family::named(name) else { bail!("there is no fault named {name}") };
+                options.faults.push(family);
+            }
+        }
+        None => {}
+    }
+    match args.mutation.as_deref() {
+        Some("list") => {
+            mutations().iter().for_each(|mutation| println!("{}", mutation.name()));
+            return Ok(None);
+        }
+        Some(name) => {
+            let Some(mutation) = Mutation::named(name) else {
+                bail!("this build cannot break a rule named {name}")
+            };
+            options.mutation = Some(mutation);
+        }
+        None => {}
+    }
+    Ok(Some(options))
+}
+
+fn one(seed: u64, options: &Options) -> Result<ExitCode> {
+    let report = run(seed, options);
+    let again = run(seed, &Options { trace: false, ..options.clone() });
+    if again.trace_hash != report.trace_hash {
+        bail!("seed {seed} ran in two ways: {:016x} and {:016x}", report.trace_hash, again.trace_hash);
+    }
+    println!(
+        "seed {seed}: trace {:016x}, {} events, {} records acknowledged, {} ms of virtual time",
+        report.trace_hash, report.events, report.acked, report.virtual_ms
+    );
+    print_violation(&report, options);
+    Ok(if report.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn print_violation(report: &Report, options: &Options) {
+    if let Some(violation) = &report.violation {
+        println!("VIOLATION of {} in seed {}: {}", violation.property, report.seed, violation.what);
+        println!("  {}", replay_command(report.seed, options));
+    }
+}
+
+fn many(args: &Args, options: &Options) -> Result<ExitCode> {
+    let (start, next) = (Instant::now(), AtomicU64::new(args.from));
+    let end = args.from.saturating_add(args.seeds);
+    let total = Mutex::new((Total::default(), Instant::now()));
+    std::thread::scope(|scope| {
+        for _ in 0..args.threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let report = run(seed, options);
+                    print_violation(&report, options);
+                    if report.violation.is_some() && !args.keep_going {
+                        next.store(end, Ordering::Relaxed);
+                    }
+                    let Ok(mut total) = total.lock() else { return };
+                    total.0.add(report);
+                    if total.1.elapsed() > Duration::from_secs(5) {
+                        total.1 = Instant::now();
+                        println!("{} seeds, {:.0} a minute", total.0.runs, per_minute(total.0.runs, start));
+                    }
+                }
+            });
+        }
+    });
+    let Ok((total, _)) = total.into_inner() else { bail!("a thread panicked") };
+    summary(&total, options, start);
+    Ok(if total.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn per_minute(runs: u64, start: Instant) -> f64 {
+    runs as f64 * 60.0 / start.elapsed().as_secs_f64()
+}
+
+fn summary(total: &Total, options: &Options, start: Instant) {
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "\n{} seeds in {seconds:.1} s, {:.0} a minute; {} events; {:.1} hours of a cluster's time; {} records acknowledged",
+        total.runs,
+        per_minute(total.runs, start),
+        total.events,
+        total.virtual_ms as f64 / 3_600_000.0,
+        total.acked
+    );
+    let [lost, twice, late] = total.messages;
+    println!("messages lost {lost}, delivered twice {twice}, late {late}");
+    println!("{:<18} {:>8} {:>8}", "fault", "struck", "skipped");
+    for family in Family::ALL {
+        let count =
+            |counts: &std::collections::BTreeMap<Family, u64>| counts.get(&family).copied().unwrap_or(0);
+        let (struck, skipped) = (count(&total.strikes.struck), count(&total.strikes.skipped));
+        let remark = match (options.faults.contains(&family), struck) {
+            (false, _) => "not asked for",
+            (true, 0) => "NEVER STRUCK",
+            _ => "",
+        };
+        println!("{:<18} {struck:>8} {skipped:>8} {remark}", family.name());
+    }
+    println!("{} violations", total.violations.len());
+    let mut properties: std::collections::BTreeMap<&str, Vec<u64>> = Default::default();
+    for report in &total.violations {
+        if let Some(violation) = &report.violation {
+            properties.entry(violation.property).or_default().push(report.seed);
+        }
+    }
+    for (property, seeds) in properties {
+        println!("  {property}: {} seeds, first {:?}", seeds.len(), &seeds[..seeds.len().min(5)]);
+    }
+}

@@ -1,0 +1,101 @@
+//! What the parties tell each other. Requests carry an id; the answer carries the same.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use klamm_coordinator::{GroupReply, GroupRequest};
+use klamm_metadata::controller::{Command, Reply};
+use klamm_replica::{EpochEnd, FetchPosition};
+use klamm_wire::ErrorCode;
+
+use crate::quorum::Entry;
+
+/// Index of a partition in the topology.
+pub(crate) type Key = usize;
+
+/// One partition of a follower's fetch.
+#[derive(Clone, Debug)]
+pub(crate) struct FetchPart {
+    pub key: Key,
+    pub position: FetchPosition,
+    /// The high watermark that the leader told last, `i64::MIN` before; one that differs is news.
+    pub told_high_watermark: i64,
+    pub max_bytes: usize,
+}
+
+/// A leader's answer about one partition.
+#[derive(Clone, Debug)]
+pub(crate) enum Served {
+    Records { bytes: Bytes, high_watermark: i64, log_start: i64 },
+    Diverging(EpochEnd),
+    OutOfRange { start: i64, end: i64 },
+    Refused(ErrorCode),
+}
+
+/// Where a client finds a partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leadership {
+    pub leader: Option<usize>,
+    pub epoch: i32,
+}
+
+/// A message.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    /// A follower asks its leader.
+    Fetch { id: u64, broker_epoch: i64, max_wait_ms: i64, parts: Vec<FetchPart> },
+    /// The answer: what was asked and what was served.
+    Fetched { id: u64, parts: Vec<(Key, FetchPosition, Served)> },
+    /// A producer sends one batch with acks=all. `connection` counts the producer's connections to that node.
+    Produce { id: u64, key: Key, connection: u32, batch: Bytes },
+    /// The first offset, or why not.
+    Produced { id: u64, outcome: Result<i64, ErrorCode> },
+    /// A consumer reads.
+    Read { id: u64, key: Key, position: FetchPosition },
+    /// What it gets.
+    ReadDone { id: u64, served: Served },
+    /// ListOffsets for the latest offset.
+    List { id: u64, key: Key, leader_epoch: i32 },
+    /// The latest offset.
+    Listed { id: u64, outcome: Result<i64, ErrorCode> },
+    /// Metadata for all partitions.
+    Metadata { id: u64 },
+    /// As the broker knows it.
+    MetadataAnswer { id: u64, partitions: Vec<Leadership> },
+    /// To the coordinator of the one group partition.
+    Group { id: u64, request: Box<GroupRequest> },
+    /// Its answer.
+    GroupAnswer { id: u64, outcome: Result<Box<GroupReply>, ErrorCode> },
+    /// To the active controller.
+    Command { id: u64, command: Box<Command> },
+    /// Its answer.
+    Reply { id: u64, outcome: Result<Box<Reply>, ErrorCode> },
+    /// A broker pulls committed metadata from `next` on.
+    Pull { id: u64, next: i64 },
+    /// What there is, and who is the active controller as far as the answering one knows.
+    Pulled { id: u64, entries: Vec<Arc<Entry>>, active: Option<usize> },
+}
+
+impl Message {
+    /// A small number for the trace.
+    pub(crate) fn kind(&self) -> u64 {
+        match self {
+            Self::Fetch { .. } => 1,
+            Self::Fetched { .. } => 2,
+            Self::Produce { .. } => 3,
+            Self::Produced { .. } => 4,
+            Self::Read { .. } => 5,
+            Self::ReadDone { .. } => 6,
+            Self::List { .. } => 7,
+            Self::Listed { .. } => 8,
+            Self::Metadata { .. } => 9,
+            Self::MetadataAnswer { .. } => 10,
+            Self::Group { .. } => 11,
+            Self::GroupAnswer { .. } => 12,
+            Self::Command { .. } => 13,
+            Self::Reply { .. } => 14,
+            Self::Pull { .. } => 15,
+            Self::Pulled { .. } => 16,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Rules that are broken on purpose, to show that the invariants notice.
+//!
+//! Those of the broker's crates live there, behind their feature `mutations`; those of the glue between them, which the
+//! server has in its own form, live in the simulated node.
+
+use std::cell::Cell;
+
+/// A rule that can be broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// A rule of the replicas.
+    #[cfg(feature = "mutations")]
+    Replica(klamm_replica::mutation::Mutation),
+    /// A rule of the controller.
+    #[cfg(feature = "mutations")]
+    Metadata(klamm_metadata::mutation::Mutation),
+    /// A rule of the log.
+    #[cfg(feature = "mutations")]
+    Log(klamm_log::mutation::Mutation),
+    /// The leader answers fetches of any leader epoch.
+    FetchEpochIgnored,
+    /// A producer is answered when its records are appended.
+    AckOnAppend,
+    /// A controller answers although its proposal failed.
+    RepliesBeforeCommit,
+    /// A process leads before its own registration has reached it, in an epoch of the process before.
+    LeadsBeforeRegistration,
+    /// The clean-shutdown marker is written before the logs are closed.
+    MarkerBeforeClose,
+    /// A process that stops after a failed write says that it stopped cleanly.
+    MarkerAfterFailure,
+    /// A log that was poisoned while it was truncated is kept as if nothing had happened.
+    TruncationFailureIgnored,
+    /// The coordinator answers a commit before it is replicated.
+    CommitAnsweredEarly,
+}
+
+thread_local! {
+    static ACTIVE: Cell<Option<Mutation>> = const { Cell::new(None) };
+}
+
+/// Whether the rule is broken on this thread.
+pub(crate) fn is_active(mutation: Mutation) -> bool {
+    ACTIVE.get() == Some(mutation)
+}
+
+/// Runs `body` with the rule broken.
+pub(crate) fn with<T>(mutation: Option<Mutation>, body: impl FnOnce() -> T) -> T {
+    ACTIVE.set(mutation);
+    let result = within_crates(mutation, body);
+    ACTIVE.set(None);
+    result
+}
+
+#[cfg(not(feature = "mutations"))]
+fn within_crates<T>(_: Option<Mutation>, body: impl FnOnce() -> T) -> T {
+    body()
+}
+
+#[cfg(feature = "mutations")]
+fn within_crates<T>(mutation: Option<Mutation>, body: impl FnOnce() -> T) -> T {
+    let (mut replica, mut metadata, mut log) = (None, None, None);
+    match mutation {
+        Some(Mutation::Replica(rule)) => replica = Some(rule),
+        Some(Mutation::Metadata(rule)) => metadata = Some(rule),
+        Some(Mutation::Log(rule)) => log = Some(rule),
+        _ => {}
+    }
+    klamm_replica::mutation::with(replica, || {
+        klamm_metadata::mutation::with(metadata, || klamm_log::mutation::with(log, body))
+    })
+}
+
+/// Every rule that this build can break.
+pub fn all() -> Vec<Mutation> {
+    #[allow(unused_mut)]
+    let mut all = vec![
+        Mutation::FetchEpochIgnored,
+        Mutation::AckOnAppend,
+        Mutation::RepliesBeforeCommit,
+        Mutation::LeadsBeforeRegistration,
+        Mutation::MarkerBeforeClose,
+        Mutation::MarkerAfterFailure,
+        Mutation::TruncationFailureIgnored,
+        Mutation::CommitAnsweredEarly,
+    ];
+    #[cfg(feature = "mutations")]
+    {
+        all.extend(klamm_replica::mutation::Mutation::ALL.map(Mutation::Replica));
+        all.extend(klamm_metadata::mutation::Mutation::ALL.map(Mutation::Metadata));
+        all.extend(klamm_log::mutation::Mutation::ALL.map(Mutation::Log));
+    }
+    all
+}
+
+impl Mutation {
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        let debug = format!("{self:?}");
+        let inner = debug.split_once('(').map_or(&*debug, |(_, inner)| inner.trim_end_matches(')'));
+        inner.to_owned()
+    }
+
+    /// The rule of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        all().into_iter().find(|mutation| mutation.name().eq_ignore_ascii_case(name))
+    }
+}

@@ -1,0 +1,111 @@
+//! The virtual network: who reaches whom, how late, how often.
+
+use std::collections::BTreeMap;
+
+use crate::message::Message;
+use crate::party::Party;
+use crate::queue::{MS, Micros};
+use crate::random::Random;
+
+/// When a message arrives; nothing means that it is lost.
+pub(crate) type Arrivals = [Option<Micros>; 2];
+
+/// What a message meets on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weather {
+    /// Lost of 1,000.
+    pub loss: u64,
+    /// Delivered twice of 1,000.
+    pub duplicates: u64,
+    /// Delayed of 1,000, and by how much at most.
+    pub delays: u64,
+    pub longest_delay: Micros,
+    /// Whether messages overtake each other freely.
+    pub reorders: bool,
+}
+
+/// Links between parties. A link may be cut several times over; it works again when all cuts are healed.
+#[derive(Default)]
+pub(crate) struct Network {
+    cuts: BTreeMap<(Party, Party), u32>,
+    pub(crate) weather: Weather,
+    /// Connections of producers: when the last message arrives, or that the connection is broken.
+    streams: BTreeMap<(Party, Party, u32), Option<Micros>>,
+    last: BTreeMap<(Party, Party), Micros>,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) delayed: u64,
+}
+
+impl Network {
+    pub(crate) fn cut(&mut self, from: Party, to: Party) {
+        *self.cuts.entry((from, to)).or_default() += 1;
+    }
+
+    pub(crate) fn mend(&mut self, from: Party, to: Party) {
+        if let Some(count) = self.cuts.get_mut(&(from, to)) {
+            *count -= 1;
+            if *count == 0 {
+                self.cuts.remove(&(from, to));
+            }
+        }
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cuts.clear();
+        self.weather = Weather::default();
+    }
+
+    pub(crate) fn reaches(&self, from: Party, to: Party) -> bool {
+        self.cuts.is_empty() || !self.cuts.contains_key(&(from, to))
+    }
+
+    /// When the message arrives. Requests of a producer keep their order, as on a TCP connection; a lost one breaks the
+    /// connection.
+    pub(crate) fn send(
+        &mut self,
+        random: &mut Random,
+        now: Micros,
+        from: Party,
+        to: Party,
+        message: &Message,
+    ) -> Arrivals {
+        let is_lost = !self.reaches(from, to) || random.chance(self.weather.loss);
+        let at = now + self.travel(random);
+        let at = if self.weather.reorders { at } else { self.in_order(from, to, at) };
+        if let Message::Produce { connection, .. } = message {
+            return [self.stream((from, to, *connection), at, is_lost), None];
+        }
+        if is_lost {
+            self.lost += 1;
+            return [None, None];
+        }
+        // A commit that came again after the next one would undo it; no connection repeats a request by itself.
+        let may_repeat = !matches!(message, Message::Group { .. });
+        let again = may_repeat && random.chance(self.weather.duplicates);
+        self.duplicated += u64::from(again);
+        [Some(at), again.then(|| at + random.between(0, 30 * MS))]
+    }
+
+    fn in_order(&mut self, from: Party, to: Party, at: Micros) -> Micros {
+        let last = self.last.entry((from, to)).or_insert(at);
+        *last = at.max(*last + 1);
+        *last
+    }
+
+    fn travel(&mut self, random: &mut Random) -> Micros {
+        let usual = random.between(80, 600);
+        if random.chance(self.weather.delays) {
+            self.delayed += 1;
+            return usual + random.between(0, self.weather.longest_delay);
+        }
+        usual
+    }
+
+    fn stream(&mut self, stream: (Party, Party, u32), at: Micros, is_lost: bool) -> Option<Micros> {
+        let last = self.streams.entry(stream).or_insert(Some(0));
+        self.lost += u64::from(is_lost);
+        *last = if is_lost { None } else { last.map(|last| at.max(last + 1)) };
+        *last
+    }
+}

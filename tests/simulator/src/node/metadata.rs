@@ -1,0 +1,144 @@
+//! The node's image of the metadata: pulled from a controller, and what its changes mean for the replicas here.
+
+use std::sync::Arc;
+
+use klamm_metadata::{BrokerDelta, Delta, Image, Partition as PartitionMeta};
+
+use super::Node;
+use super::role::Assignment;
+use crate::message::{Key, Message};
+use crate::mutation::{Mutation, is_active};
+use crate::outbox::Outbox;
+use crate::party::Party;
+use crate::queue::{MS, NodeTimer};
+use crate::quorum::Entry;
+use crate::topology::CONTROLLERS;
+
+/// How long an answer may take.
+const PATIENCE_MS: i64 = 1_000;
+/// Pause before the next controller is asked.
+const RETRY_PAUSE_MS: i64 = 60;
+
+impl Node {
+    /// Asks for what is new.
+    pub(super) fn pull(&mut self, out: &mut Outbox) {
+        let Some(process) = self.process.as_mut() else { return };
+        let id = out.id();
+        process.pull = Some(id);
+        let controller = process.pull_from;
+        let next = process.image.offset() + 1;
+        out.send(self.party(), Party::Controller(controller), Message::Pull { id, next });
+        self.after(PATIENCE_MS * MS, NodeTimer::PullExpired { id }, out);
+    }
+
+    pub(super) fn pull_expired(&mut self, id: u64, out: &mut Outbox) {
+        let Some(process) = self.process.as_mut().filter(|process| process.pull == Some(id)) else { return };
+        process.pull_from = (process.pull_from + 1) % CONTROLLERS;
+        self.pull(out);
+    }
+
+    pub(super) fn pulled(
+        &mut self,
+        id: u64,
+        entries: &[Arc<Entry>],
+        active: Option<usize>,
+        out: &mut Outbox,
+    ) {
+        if self.is_of_earlier_process(id) {
+            return;
+        }
+        let Some(process) = self.process.as_mut() else { return };
+        process.active_controller = active.or(process.active_controller);
+        let is_awaited = process.pull == Some(id);
+        let old = process.image.clone();
+        let mut new = old.clone();
+        for entry in entries.iter().skip_while(|entry| entry.offset <= old.offset()) {
+            new.apply(entry.offset, entry.epoch, &entry.records);
+        }
+        if new.offset() > old.offset() {
+            self.publish(&old, new, out);
+        }
+        match (is_awaited, entries.is_empty()) {
+            (true, false) => self.pull(out),
+            // Nothing new where it was asked: perhaps elsewhere.
+            (true, true) => self.after(RETRY_PAUSE_MS * MS, NodeTimer::PullExpired { id }, out),
+            (false, _) => {}
+        }
+    }
+
+    fn publish(&mut self, old: &Image, new: Image, out: &mut Outbox) {
+        let delta = Image::diff(old, &new);
+        if let Some(process) = self.process.as_mut() {
+            process.image = new.clone();
+        }
+        self.create(&delta, out);
+        for change in &delta.partitions {
+            if let (Some(key), Some(meta)) =
+                (self.topology.key(&change.topic.name, change.partition), &change.new)
+            {
+                self.assign(key, meta, &new, out);
+            }
+        }
+        self.brokers_changed(&delta.brokers, &new, out);
+        self.lead_groups(out);
+    }
+
+    /// Opens the logs of replicas that are new here.
+    fn create(&mut self, delta: &Delta, out: &mut Outbox) {
+        for change in &delta.partitions {
+            let is_mine = change.new.as_ref().is_some_and(|meta| meta.replicas.contains(&(self.id as i32)));
+            let Some(key) = self.topology.key(&change.topic.name, change.partition).filter(|_| is_mine)
+            else {
+                continue;
+            };
+            if self.replica(key).is_none()
+                && let Err(error) = self.open_replica(key, Some(change.topic.id))
+            {
+                self.directory_failed(format!("cannot open partition {key}: {error}"), out);
+            }
+        }
+    }
+
+    fn assign(&mut self, key: Key, meta: &PartitionMeta, image: &Image, out: &mut Outbox) {
+        let active = |id: &i32| {
+            image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch))
+        };
+        let Some(process) = self.process.as_ref() else { return };
+        let own = image.broker(self.id as i32);
+        let is_registered = own.is_some_and(|own| own.incarnation == process.incarnation_id);
+        let assignment = Assignment {
+            local: self.id as i32,
+            partition: meta,
+            min_isr: self.topology.min_isr,
+            eligible: meta.replicas.iter().filter_map(active).collect(),
+            is_registered: is_registered || is_active(Mutation::LeadsBeforeRegistration),
+        };
+        self.change(key, out, |replica, now_ms, sparks| replica.assign(&assignment, now_ms, sparks));
+    }
+
+    /// Fencing, unfencing and registration decide who may join an ISR, and where leaders are dialled.
+    fn brokers_changed(&mut self, brokers: &[BrokerDelta], image: &Image, out: &mut Outbox) {
+        if brokers.is_empty() {
+            return;
+        }
+        for key in 0..self.topology.partitions() {
+            let (topic, index) = self.topology.name(key);
+            let leads = self.replica(key).is_some_and(|replica| replica.role.led_epoch().is_some());
+            if let Some(meta) = image.partition(topic, index).filter(|_| leads) {
+                self.assign(key, meta, image, out);
+            }
+        }
+        for broker in brokers.iter().filter(|broker| is_another_process(broker)) {
+            if let Ok(id) = usize::try_from(broker.id) {
+                self.forget_connection(id);
+            }
+        }
+    }
+}
+
+fn is_another_process(broker: &BrokerDelta) -> bool {
+    match (&broker.old, &broker.new) {
+        (Some(old), Some(new)) => old.epoch != new.epoch,
+        _ => true,
+    }
+}

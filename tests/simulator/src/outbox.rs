@@ -1,0 +1,81 @@
+//! What the parties set off: messages, timers, and what the invariants look at.
+
+use crate::history::ClientEvent;
+use crate::message::{Key, Message};
+use crate::party::Party;
+use crate::queue::{Event, MS, Micros};
+use crate::random::Random;
+
+/// Something that a node's event did to a replica and that the invariants look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touch {
+    /// The high watermark moved.
+    Advanced { node: usize, key: Key },
+    /// The replica became the leader.
+    Elected { node: usize, key: Key, epoch: i32 },
+}
+
+/// Effects of the event under way.
+pub(crate) struct Outbox {
+    pub now: Micros,
+    pub random: Random,
+    pub messages: Vec<(Party, Party, Message)>,
+    pub timers: Vec<(Micros, Event)>,
+    pub touched: Vec<Touch>,
+    /// What leaders were told that the controller has committed: partition, its epoch, its ISR.
+    pub promised: Vec<(Key, i32, Vec<i32>)>,
+    pub history: Vec<ClientEvent>,
+    pub notes: Vec<String>,
+    pub verbose: bool,
+    next_id: u64,
+    next_value: u64,
+}
+
+impl Outbox {
+    pub(crate) fn new(random: Random, verbose: bool) -> Self {
+        Self {
+            now: 0,
+            random,
+            messages: Vec::new(),
+            timers: Vec::new(),
+            touched: Vec::new(),
+            promised: Vec::new(),
+            history: Vec::new(),
+            notes: Vec::new(),
+            verbose,
+            next_id: 0,
+            next_value: 0,
+        }
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now / MS
+    }
+
+    pub(crate) fn send(&mut self, from: Party, to: Party, message: Message) {
+        self.messages.push((from, to, message));
+    }
+
+    pub(crate) fn after(&mut self, delay: Micros, event: Event) {
+        self.timers.push((self.now + delay.max(1), event));
+    }
+
+    /// An id that no other request has.
+    pub(crate) fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// A value that no other record has.
+    pub(crate) fn value(&mut self) -> u64 {
+        self.next_value += 1;
+        self.next_value - 1
+    }
+
+    /// Something for who reads the trace.
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        if self.verbose {
+            self.notes.push(text());
+        }
+    }
+}

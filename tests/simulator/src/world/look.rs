@@ -1,0 +1,192 @@
+//! What the invariants are shown after each event.
+
+use klamm_metadata::Record;
+
+use super::World;
+use crate::history::{ClientEvent, Digest, ServerEvent, digests};
+use crate::message::Key;
+use crate::node::Replica;
+use crate::outbox::Touch;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// The batches of a log from `from`, below `end`.
+pub(super) fn read_log(replica: &Replica, from: i64, end: i64) -> Vec<Digest> {
+    let mut found: Vec<Digest> = Vec::new();
+    let mut at = from;
+    while at < end {
+        let Ok(bytes) = replica.bytes(at, READ_BYTES, end) else { break };
+        let batches = digests(bytes);
+        let next = batches.last().map_or(at, |batch| batch.next);
+        found.extend(batches);
+        if next <= at {
+            break;
+        }
+        at = next;
+    }
+    found
+}
+
+impl World {
+    pub(super) fn look(&mut self) {
+        for touch in std::mem::take(&mut self.out.touched) {
+            match touch {
+                Touch::Advanced { node, key } => self.look_at_high_watermark(node, key),
+                Touch::Elected { node, key, epoch } => self.look_at_leader(node, key, epoch),
+            }
+        }
+        for (partition, partition_epoch, isr) in std::mem::take(&mut self.out.promised) {
+            let is_committed = self.is_committed(partition, partition_epoch, &isr);
+            self.tell_server(&ServerEvent::IsrTaken { partition, partition_epoch, is_committed });
+        }
+        self.look_at_quorum();
+        for event in std::mem::take(&mut self.out.history) {
+            self.note_client(&event);
+        }
+    }
+
+    fn note_client(&mut self, event: &ClientEvent) {
+        match event {
+            ClientEvent::Acked { value, offset, partition, .. } => {
+                self.acked += 1;
+                self.trace.mix(*value ^ (*offset as u64) << 20 ^ (*partition as u64) << 60);
+            }
+            ClientEvent::Polled { position, records, .. } => {
+                self.trace.mix(*position as u64 ^ (records.len() as u64) << 40);
+            }
+            _ => self.trace.mix(7),
+        }
+        let violation = self.invariants.client(event);
+        self.violation = self.violation.take().or(violation);
+    }
+
+    fn look_at_high_watermark(&mut self, node: usize, key: Key) {
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        let Some(replica) = process.replicas.get_mut(key).and_then(Option::as_mut) else { return };
+        let (from, high_watermark) = (replica.checked_to, replica.high_watermark);
+        if high_watermark <= from || replica.log.offline_reason().is_some() {
+            return;
+        }
+        let leads = replica.role.led_epoch().is_some();
+        let batches = read_log(replica, from, high_watermark);
+        replica.checked_to = batches.last().map_or(from, |batch| batch.next);
+        self.tell_server(&ServerEvent::Visible { node, partition: key, leads, batches });
+        if leads {
+            self.look_at_candidates(key);
+        }
+    }
+
+    fn look_at_leader(&mut self, node: usize, key: Key, epoch: i32) {
+        let Some(replica) = self.nodes[node].replica(key) else { return };
+        let log = read_log(replica, 0, replica.log.end_offset());
+        let process = self.nodes[node].incarnation;
+        let (topic, index) = self.topology.name(key);
+        let partition = self.quorum.image.partition(topic, index);
+        let is_current = partition.is_some_and(|p| (p.leader, p.leader_epoch) == (node as i32, epoch));
+        self.say(|| format!("node {node} leads partition {key} in epoch {epoch}"));
+        self.tell_server(&ServerEvent::Elected { node, process, partition: key, epoch, is_current, log });
+    }
+
+    /// Everybody who could be elected and is there to be looked at.
+    fn look_at_candidates(&mut self, key: Key) {
+        let (topic, index) = self.topology.name(key);
+        let Some(partition) = self.quorum.image.partition(topic, index).cloned() else { return };
+        for id in partition.isr.iter().chain(&partition.elr) {
+            let Some(node) = usize::try_from(*id).ok().and_then(|id| self.nodes.get(id)) else { continue };
+            let Some(replica) = node.replica(key).filter(|_| !node.is_wiped && !self.damaged[node.id]) else {
+                continue;
+            };
+            let candidate =
+                ServerEvent::Candidate { node: node.id, partition: key, end: replica.log.end_offset() };
+            self.tell_server(&candidate);
+        }
+    }
+
+    /// Entries that were committed since the last look.
+    fn look_at_quorum(&mut self) {
+        if self.quorum.epoch != self.seen_epoch {
+            self.seen_epoch = self.quorum.epoch;
+            let controller = self.quorum.leader.unwrap_or_default();
+            self.tell_server(&ServerEvent::ControllerElected { controller, epoch: self.seen_epoch });
+        }
+        while let Some(entry) = self.quorum.log.get(self.seen_entries).cloned() {
+            self.seen_entries += 1;
+            self.trace.mix(entry.offset as u64 ^ (entry.records.len() as u64) << 48);
+            let mut changed: Vec<Key> =
+                entry.records.iter().filter_map(|record| self.look_at_record(record)).collect();
+            changed.sort_unstable();
+            changed.dedup();
+            changed.into_iter().for_each(|key| self.look_at_change(key));
+        }
+    }
+
+    /// The partition that the record changes.
+    fn look_at_record(&mut self, record: &Record) -> Option<Key> {
+        match record {
+            Record::RegisterBroker(r) => {
+                let node = r.broker_id as usize;
+                self.nodes[node].is_wiped = false;
+                self.tell_server(&ServerEvent::Registered { node, epoch: r.broker_epoch });
+                None
+            }
+            Record::PartitionChange(r) => {
+                let image = &self.quorum.images[self.seen_entries - 1];
+                let topic = image.topic_by_id(r.topic_id)?;
+                self.topology.key(&topic.name, r.partition_id)
+            }
+            _ => None,
+        }
+    }
+
+    fn look_at_change(&mut self, key: Key) {
+        let (topic, index) = self.topology.name(key);
+        let image = &self.quorum.images[self.seen_entries - 1];
+        let Some(partition) = image.partition(topic, index).cloned() else { return };
+        let (leader_epoch, partition_epoch) = (partition.leader_epoch, partition.partition_epoch);
+        self.say(|| {
+            format!(
+                "partition {key}: leader {} epoch {leader_epoch} isr {:?} elr {:?} partition epoch {partition_epoch}",
+                partition.leader, partition.isr, partition.elr
+            )
+        });
+        self.tell_server(&ServerEvent::PartitionChanged { partition: key, leader_epoch, partition_epoch });
+        self.mark_whole();
+        self.look_at_candidates(key);
+    }
+
+    /// A damaged node that is in all its ISRs again has all it needs.
+    fn mark_whole(&mut self) {
+        for node in 0..self.nodes.len() {
+            let is_member = |partition: &klamm_metadata::Partition| {
+                let id = node as i32;
+                !partition.replicas.contains(&id) || partition.isr.contains(&id)
+            };
+            if self.damaged[node]
+                && !self.nodes[node].is_wiped
+                && self.partitions().all(|(_, p)| is_member(&p))
+            {
+                let is_registered = self.nodes[node].process.as_ref().is_some_and(|process| {
+                    let broker = self.quorum.image.broker(node as i32);
+                    broker.is_some_and(|broker| broker.epoch == process.broker_epoch)
+                });
+                self.damaged[node] = !is_registered;
+            }
+        }
+    }
+
+    fn is_committed(&self, key: Key, partition_epoch: i32, isr: &[i32]) -> bool {
+        let (topic, index) = self.topology.name(key);
+        let images = self.quorum.images.iter().rev();
+        let mut partitions = images.filter_map(|image| image.partition(topic, index));
+        partitions.any(|partition| partition.partition_epoch == partition_epoch && partition.isr == isr)
+    }
+
+    pub(super) fn look_at_image(&mut self, node: usize) {
+        let Some(process) = self.nodes[node].process.as_ref() else { return };
+        let offset = process.image.offset();
+        let committed = usize::try_from(offset).ok().and_then(|offset| self.quorum.images.get(offset));
+        let is_prefix = committed.is_none_or(|committed| *committed == process.image);
+        self.tell_server(&ServerEvent::ImageApplied { node, offset, is_prefix });
+    }
+}
