@@ -128,15 +128,16 @@ impl Process {
     ) -> Result<()> {
         let (node, serving) = (&self.node, &self.serving);
         let channel = || Channel::new(ends.directory.clone());
-        let alter =
-            alter_partition::run(Arc::clone(node), channel(), ends.alter_inbox, serving.stop.clone());
+        let alter = alter_partition::run(Arc::clone(node), channel(), ends.alter_inbox, serving.stop.clone());
         serving.spawn_vital("sender of ISR changes", alter, control);
         let service: Arc<dyn Service> = Arc::new(BrokerService::new(Arc::clone(node)));
         for (endpoint, socket) in listeners {
             let _context = data.enter();
             let socket = tokio::net::TcpListener::from_std(socket)?;
             info!(listener = %endpoint, "listening");
-            serving.tasks.spawn_on(serving.accept(socket, endpoint.name, Arc::clone(&service)), data.handle());
+            serving
+                .tasks
+                .spawn_on(serving.accept(socket, endpoint.name, Arc::clone(&service)), data.handle());
         }
         let life = lifecycle::run(
             Arc::clone(node),
@@ -198,8 +199,7 @@ fn build_node(
     serving: &Serving,
     data: &Runtime,
 ) -> Result<(Arc<Node>, BrokerEnds)> {
-    let (standing_sender, standing) =
-        watch::channel(Standing { state: State::Starting, broker_epoch: -1 });
+    let (standing_sender, standing) = watch::channel(Standing { state: State::Starting, broker_epoch: -1 });
     let (alter_sender, alter_inbox) = mpsc::unbounded_channel();
     let directory = Directory {
         voters: config.voters.clone().into(),

@@ -1,11 +1,11 @@
-//! The comparison: each broker in turn through the same parts.
+//! The comparison: both brokers through the same parts, in turn within each.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::latency::{self, Pace};
-use crate::matrix::{Client, Matrix, NEVER};
+use crate::matrix::{Client, Matrix, NEVER, Step, steps};
 use crate::outage::{self, Victim};
 use crate::peers::{Cluster, Kind, Site};
 use crate::report::{Figure, Results, rows};
@@ -38,6 +38,8 @@ pub struct Comparison {
     pub site: Site,
     /// Share of the full data volume of each cell.
     pub scale: f64,
+    /// How often each cell is measured on each broker; the cell is all rounds together.
+    pub rounds: usize,
     /// Parts to run.
     pub parts: Vec<Part>,
     /// Brokers to run.
@@ -51,8 +53,15 @@ impl Comparison {
         if self.wants(Part::Native) {
             out.push_str(&self.ceilings()?);
         }
-        let kafka = self.measure(Kind::Kafka)?;
-        let klamm = self.measure(Kind::Klamm)?;
+        let mut sides: Vec<Side> = self.kinds.iter().map(|kind| Side::new(*kind)).collect();
+        for side in &mut sides {
+            self.outages(side)?;
+        }
+        if [Part::Latency, Part::Java, Part::Native].iter().any(|p| self.wants(*p)) {
+            self.single_nodes(&mut sides)?;
+        }
+        let mut of = |kind| sides.iter_mut().find(|s| s.kind == kind).map(|s| std::mem::take(&mut s.results));
+        let (kafka, klamm) = (of(Kind::Kafka).unwrap_or_default(), of(Kind::Klamm).unwrap_or_default());
         out.push_str(&format!("- Load average at the end: {}\n\n", machine::load_average()));
         out.push_str(&table::markdown(&rows(&kafka, &klamm)));
         Ok(out)
@@ -76,11 +85,8 @@ impl Comparison {
         Ok(out)
     }
 
-    fn measure(&self, kind: Kind) -> Result<Results> {
-        let mut results = Results::default();
-        if !self.kinds.contains(&kind) {
-            return Ok(results);
-        }
+    fn outages(&self, side: &mut Side) -> Result<()> {
+        let (kind, results) = (side.kind, &mut side.results);
         if self.wants(Part::Startup) {
             for (nodes, bar) in [(1, 200.0), (3, 1_500.0)] {
                 let name = format!("exec to first acknowledged produce, {nodes} node(s)");
@@ -102,10 +108,7 @@ impl Comparison {
                 );
             }
         }
-        if [Part::Latency, Part::Java, Part::Native].iter().any(|p| self.wants(*p)) {
-            self.single_node(kind, &mut results)?;
-        }
-        Ok(results)
+        Ok(())
     }
 
     fn worst(
@@ -125,29 +128,64 @@ impl Comparison {
         Ok(Figure { name, unit: "ms", value: worst.as_secs_f64() * 1e3, bar: Some(bar) })
     }
 
-    fn single_node(&self, kind: Kind, results: &mut Results) -> Result<()> {
-        let mut cluster = Cluster::start(kind, 1, &self.site)?;
-        cluster.wait_ready(Duration::from_secs(60))?;
-        std::thread::sleep(Duration::from_secs(5));
-        let mut memory = |name: &str, value: f64, bar: f64| {
-            eprintln!("{}, {name}: {value:.1} MiB", kind.name());
-            results.figures.push(Figure { name: name.to_owned(), unit: "MiB", value, bar: Some(bar) });
-        };
-        memory("memory (RSS), idle", cluster.rss_mib()?, 20.0);
-        let matrix = Matrix { cluster: &cluster, programs: &self.site.programs, scale: self.scale };
-        matrix.warm_up()?;
-        let mut cells = Vec::new();
+    fn single_nodes(&self, sides: &mut [Side]) -> Result<()> {
+        let mut clusters = Vec::new();
+        for side in sides.iter_mut() {
+            let mut cluster = Cluster::start(side.kind, 1, &self.site)?;
+            cluster.wait_ready(Duration::from_secs(60))?;
+            std::thread::sleep(Duration::from_secs(5));
+            side.memory("memory (RSS), idle", cluster.rss_mib()?, 20.0);
+            clusters.push(cluster);
+        }
+        let matrix = |cluster| Matrix { cluster, programs: &self.site.programs, scale: self.scale };
+        let nodes: Vec<Matrix<'_>> = clusters.iter().map(matrix).collect();
+        nodes.iter().try_for_each(Matrix::warm_up)?;
         for (part, client) in [(Part::Java, Client::Java), (Part::Native, Client::Native)] {
             if self.wants(part) {
-                cells.extend(matrix.run(client)?);
+                steps().iter().try_for_each(|step| self.alternate(client, step, &nodes, sides))?;
             }
         }
-        memory("memory (RSS), loaded (its peak)", cluster.peak_rss_mib()?, 128.0);
-        if self.wants(Part::Latency) {
-            results.figures.extend(latencies(&cluster)?);
+        for (side, cluster) in sides.iter_mut().zip(&clusters) {
+            side.memory("memory (RSS), loaded (its peak)", cluster.peak_rss_mib()?, 128.0);
+            if self.wants(Part::Latency) {
+                side.results.figures.extend(latencies(cluster)?);
+            }
         }
-        results.cells = cells;
         Ok(())
+    }
+
+    /// One step on each broker, in every round the other first.
+    fn alternate(&self, client: Client, step: &Step, nodes: &[Matrix<'_>], sides: &mut [Side]) -> Result<()> {
+        for round in 0..self.rounds {
+            let mut order: Vec<usize> = (0..nodes.len()).collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for (node, side) in order.into_iter().filter_map(|i| Some((nodes.get(i)?, i))) {
+                let cells = node.run(client, step)?;
+                if let Some(side) = sides.get_mut(side) {
+                    cells.into_iter().for_each(|cell| side.results.add(cell));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One of the two that are compared.
+struct Side {
+    kind: Kind,
+    results: Results,
+}
+
+impl Side {
+    fn new(kind: Kind) -> Self {
+        Self { kind, results: Results::default() }
+    }
+
+    fn memory(&mut self, name: &str, value: f64, bar: f64) {
+        eprintln!("{}, {name}: {value:.1} MiB", self.kind.name());
+        self.results.figures.push(Figure { name: name.to_owned(), unit: "MiB", value, bar: Some(bar) });
     }
 }
 

@@ -26,6 +26,13 @@ impl Throughput {
         Self { bytes: records * record_size as u64, records, seconds: start.elapsed().as_secs_f64() }
     }
 
+    /// Adds what another run measured.
+    pub fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.records += other.records;
+        self.seconds += other.seconds;
+    }
+
     /// Megabytes (10^6) a second.
     pub fn mb_per_second(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.seconds

@@ -36,7 +36,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Both brokers in turn; prints one table with ratios and bars. Progress goes to the standard error.
+    /// Both brokers, cell by cell in turn; prints one table with ratios and bars. Progress goes to the standard error.
     Compare(CompareArgs),
     /// Produce to a topic as fast as it goes.
     Produce {
@@ -73,6 +73,9 @@ struct CompareArgs {
     /// Share of the full data volume of each cell.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
+    /// How often each cell is measured on each broker, in turn.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
     /// Parts to run.
     #[arg(long, value_delimiter = ',', default_value = "startup,failover,latency,java,native")]
     parts: Vec<Part>,
@@ -126,7 +129,7 @@ fn comparison(args: CompareArgs) -> Result<Comparison> {
     // The brokers run elsewhere: relative paths would mislead them.
     let scratch = args.scratch.canonicalize()?;
     let site = Site { programs: Programs { class_path: args.class_path, klamm }, scratch };
-    Ok(Comparison { site, scale: args.scale, parts: args.parts, kinds })
+    Ok(Comparison { site, scale: args.scale, rounds: args.rounds.into(), parts: args.parts, kinds })
 }
 
 fn print_rate(rate: &Throughput) -> Result<()> {

@@ -50,8 +50,58 @@ pub struct Cell {
     pub client: Client,
     /// Rate.
     pub rate: Throughput,
+    /// CPU time of the broker.
+    pub cpu: Duration,
+}
+
+impl Cell {
     /// CPU seconds of the broker for a gigabyte (10^9) of record bytes.
-    pub cpu_per_gb: f64,
+    pub fn cpu_per_gb(&self) -> f64 {
+        self.cpu.as_secs_f64() / (self.rate.bytes as f64 / 1e9)
+    }
+
+    /// Adds what another round of the same cell measured.
+    pub fn add(&mut self, round: &Self) {
+        self.rate.add(&round.rate);
+        self.cpu += round.cpu;
+    }
+}
+
+/// What is run on one broker before the other has its turn: few seconds, so that both see the machine in the same state.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Produce to a new topic.
+    Produce {
+        /// Bytes of a record, of a batch, and acks.
+        shape: Shape,
+        /// `flush.messages`.
+        flush: &'static str,
+        /// The same for people.
+        label: &'static str,
+    },
+    /// Fill a topic and read it, from memory and from cold files.
+    Consume {
+        /// Bytes of a record.
+        record: usize,
+        /// Record bytes in all, at full scale.
+        volume: f64,
+    },
+}
+
+/// Every step, in the order of the table.
+pub fn steps() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (record, volume) in SIZES {
+        for (flush, label) in [(NEVER, "max"), ("1", "1")] {
+            steps.extend([1, -1].map(|acks| Step::Produce {
+                shape: Shape::as_java(record, acks),
+                flush,
+                label,
+            }));
+        }
+        steps.push(Step::Consume { record, volume });
+    }
+    steps
 }
 
 /// The cells of one running node.
@@ -79,19 +129,14 @@ impl Matrix<'_> {
         settle(self.cluster.data())
     }
 
-    /// Runs every cell of `client`.
-    pub fn run(&self, client: Client) -> Result<Vec<Cell>> {
-        let mut cells = Vec::new();
-        for (record, volume) in SIZES {
-            for (flush, label) in [(NEVER, "max"), ("1", "1")] {
-                for acks in [1, -1] {
-                    let shape = Shape::as_java(record, acks);
-                    cells.push(self.produce_cell(client, &shape, flush, label)?);
-                }
+    /// The cells of one step.
+    pub fn run(&self, client: Client, step: &Step) -> Result<Vec<Cell>> {
+        match step {
+            Step::Produce { shape, flush, label } => {
+                Ok(vec![self.produce_cell(client, shape, flush, label)?])
             }
-            cells.extend(self.consume_cells(client, record, volume)?);
+            Step::Consume { record, volume } => self.consume_cells(client, *record, *volume),
         }
-        Ok(cells)
     }
 
     fn create(&self, topic: &str, flush: &str) -> Result<()> {
@@ -144,10 +189,7 @@ impl Matrix<'_> {
     fn repeat(&self, action: impl Fn() -> Result<Throughput>) -> Result<Throughput> {
         let mut sum = Throughput::default();
         while sum.seconds < self.native_limit().time.as_secs_f64() {
-            let once = action()?;
-            sum.bytes += once.bytes;
-            sum.records += once.records;
-            sum.seconds += once.seconds;
+            sum.add(&action()?);
         }
         Ok(sum)
     }
@@ -167,16 +209,18 @@ impl Matrix<'_> {
         let measured = action();
         let rate = measured.with_context(|| format!("{} {name}: {}", client.name(), self.cluster.logs()))?;
         let cpu = self.cluster.cpu()?.saturating_sub(before);
-        let cpu_per_gb = cpu.as_secs_f64() / (rate.bytes as f64 / 1e9);
+        let cell = Cell { name, client, rate, cpu };
         eprintln!(
-            "{}, {} {name}: {:.1} MB/s, {:.0} records/s, {cpu_per_gb:.2} CPU-s/GB ({:.1} s)",
+            "{}, {} {}: {:.1} MB/s, {:.0} records/s, {:.2} CPU-s/GB ({:.1} s)",
             self.cluster.kind.name(),
             client.name(),
-            rate.mb_per_second(),
-            rate.records_per_second(),
-            rate.seconds
+            cell.name,
+            cell.rate.mb_per_second(),
+            cell.rate.records_per_second(),
+            cell.cpu_per_gb(),
+            cell.rate.seconds
         );
-        Ok(Cell { name, client, rate, cpu_per_gb })
+        Ok(cell)
     }
 }
 

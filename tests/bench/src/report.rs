@@ -25,6 +25,16 @@ pub struct Results {
     pub figures: Vec<Figure>,
 }
 
+impl Results {
+    /// Adds a cell, or a round to the cell that is there.
+    pub fn add(&mut self, cell: Cell) {
+        match self.cells.iter_mut().find(|c| c.name == cell.name && c.client == cell.client) {
+            Some(known) => known.add(&cell),
+            None => self.cells.push(cell),
+        }
+    }
+}
+
 /// The rows of the table. Bars: no cell slower than Kafka with the Java client; at most half its CPU in every cell.
 pub fn rows(kafka: &Results, klamm: &Results) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -49,7 +59,7 @@ pub fn rows(kafka: &Results, klamm: &Results) -> Vec<Row> {
 fn cell_rows(any: &Cell, kafka: Option<&Cell>, klamm: Option<&Cell>) -> [Row; 2] {
     let name = format!("{}, {} client", any.name, any.client.name());
     let rate = kafka.map(|c| c.rate.mb_per_second());
-    let cpu = kafka.map(|c| c.cpu_per_gb);
+    let cpu = kafka.map(Cell::cpu_per_gb);
     let speed = Row {
         name: name.clone(),
         unit: "MB/s (records/s)",
@@ -63,7 +73,7 @@ fn cell_rows(any: &Cell, kafka: Option<&Cell>, klamm: Option<&Cell>) -> [Row; 2]
         name: format!("{name}: broker CPU"),
         unit: "s/GB",
         kafka: cpu,
-        klamm: klamm.map(|c| c.cpu_per_gb),
+        klamm: klamm.map(Cell::cpu_per_gb),
         record: None,
         better: Better::Less,
         bar: cpu.map(|c| c / 2.0),
@@ -81,15 +91,15 @@ fn longer<'a, T>(left: &'a [T], right: &'a [T]) -> &'a [T] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::load::Throughput;
 
     fn results(client: Client, bytes: u64, cpu_per_gb: f64) -> Results {
+        let cpu = Duration::from_secs_f64(cpu_per_gb * bytes as f64 / 1e9);
         let rate = Throughput { bytes, records: bytes / 100, seconds: 1.0 };
-        Results {
-            cells: vec![Cell { name: "produce".into(), client, rate, cpu_per_gb }],
-            figures: Vec::new(),
-        }
+        Results { cells: vec![Cell { name: "produce".into(), client, rate, cpu }], figures: Vec::new() }
     }
 
     #[test]
@@ -101,6 +111,16 @@ mod tests {
         assert_eq!(verdict(Client::Java, 1_000_000, 5.0), [Some(true), Some(true)]);
         assert_eq!(verdict(Client::Java, 999_900, 5.1), [Some(false), Some(false)]);
         assert_eq!(verdict(Client::Native, 999_900, 5.1), [None, Some(false)]);
+    }
+
+    #[test]
+    fn rounds_of_a_cell_are_one_cell() {
+        let mut both = results(Client::Java, 1_000_000, 10.0);
+        let other = results(Client::Java, 3_000_000, 2.0);
+        other.cells.into_iter().for_each(|cell| both.add(cell));
+        assert_eq!(both.cells.len(), 1);
+        assert_eq!(both.cells[0].rate.mb_per_second(), 2.0);
+        assert_eq!(both.cells[0].cpu_per_gb(), 4.0);
     }
 
     #[test]

@@ -43,7 +43,11 @@ fn uuid_text(id: Uuid) -> String {
 }
 
 /// Says in `<log.dir>/klamm-broker.json` where this process listens.
-pub(super) fn write_status(node: &Node, bound: &[(Endpoint, StdListener)], http: Option<String>) -> Result<()> {
+pub(super) fn write_status(
+    node: &Node,
+    bound: &[(Endpoint, StdListener)],
+    http: Option<String>,
+) -> Result<()> {
     let kafka: serde_json::Map<_, _> = node
         .advertised
         .iter()

@@ -58,9 +58,6 @@ pub(super) fn offsets_topic(config: &Config) -> OffsetsTopic {
     }
 }
 
-fn broker_properties<'a>(
-    config: &'a Config,
-    none: &'a BTreeMap<String, String>,
-) -> BrokerProperties<'a> {
+fn broker_properties<'a>(config: &'a Config, none: &'a BTreeMap<String, String>) -> BrokerProperties<'a> {
     BrokerProperties { fixed: &config.properties, dynamic: none, dynamic_default: none }
 }

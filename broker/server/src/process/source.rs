@@ -77,8 +77,7 @@ async fn start_controller(
     serving: &Serving,
 ) -> Result<Quorum> {
     let cluster_id = Str::copy_from(dir.cluster_id());
-    let voters =
-        config.voters.iter().map(|v| Peer { id: v.id, host: v.host.clone(), port: v.port });
+    let voters = config.voters.iter().map(|v| Peer { id: v.id, host: v.host.clone(), port: v.port });
     let mut quorum_config = QuorumConfig::new(
         config.node_id,
         dir.directory_id(),
