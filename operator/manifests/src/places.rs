@@ -24,7 +24,7 @@ pub struct Surroundings<'a> {
     pub pods: &'a [Pod],
     /// The machines of Kubernetes; none if they may not be looked at.
     pub machines: Option<&'a [Node]>,
-    /// The properties that nodes would start with next. While a pod is not there, its address stays what it was.
+    /// The properties that nodes would start with next. While a pod or a Service is not there, the address stays what it was.
     pub stored: Option<&'a BTreeMap<i32, Properties>>,
 }
 
@@ -57,9 +57,10 @@ pub fn places(cluster: &Cluster, nodes: &BTreeSet<i32>, around: Surroundings<'_>
         for listener in &cluster.listeners {
             let within = HostPort { host: host.clone(), port: listener.port };
             let advertised = advertised(cluster, listener, *node, around).unwrap_or_else(|waits_for| {
-                let listener = listener.name.clone();
-                found.pending.push(Pending { listener, node: Some(*node), waits_for });
-                None
+                let name = listener.name.clone();
+                found.pending.push(Pending { listener: name, node: Some(*node), waits_for });
+                // A Service that was deleted is back in a moment, most often with the same address.
+                told(around, *node, listener)
             });
             let advertised = advertised.unwrap_or(within);
             listeners.insert(listener.name.clone(), Address { bind: any(listener.port), advertised });
@@ -110,9 +111,9 @@ fn machine(external: &External, listener: &Listener, node: i32, around: Surround
     if let Some(address) = pod.and_then(|pod| node_address::of_pod(pod, around.machines, preferred)) {
         return Some(address.to_owned());
     }
-    let told = around.stored.and_then(|stored| told(stored.get(&node)?, listener));
+    let told = told(around, node, listener);
     if told.is_some() || external.only_local {
-        return told;
+        return told.map(|told| told.host);
     }
     let ready: Vec<&str> = around
         .machines
@@ -125,12 +126,12 @@ fn machine(external: &External, listener: &Listener, node: i32, around: Surround
     Some((*ready.get(turn)?).to_owned())
 }
 
-/// The host that stored properties tell clients of a listener, unless it is the one within Kubernetes.
-fn told(stored: &Properties, listener: &Listener) -> Option<String> {
+/// What a node's stored properties tell clients of a listener, unless it is the address within Kubernetes.
+fn told(around: Surroundings<'_>, node: i32, listener: &Listener) -> Option<HostPort> {
     let prefix = format!("{}://", listener.name.to_uppercase());
-    let mut all = stored.get("advertised.listeners")?.split(',');
-    let (host, _) = all.find_map(|one| one.strip_prefix(&prefix))?.rsplit_once(':')?;
-    (!host.ends_with(".svc")).then(|| host.to_owned())
+    let mut all = around.stored?.get(&node)?.get("advertised.listeners")?.split(',');
+    let (host, port) = all.find_map(|one| one.strip_prefix(&prefix))?.rsplit_once(':')?;
+    (!host.ends_with(".svc")).then_some(HostPort { host: host.to_owned(), port: port.parse().ok()? })
 }
 
 /// The port that a Service has on every machine.

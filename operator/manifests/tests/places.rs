@@ -115,6 +115,26 @@ fn while_a_pod_is_away_its_address_stays() {
 }
 
 #[test]
+fn while_a_service_is_away_its_address_stays_and_is_waited_for() {
+    let exposures = [Exposure::NodePort(External::default()), Exposure::LoadBalancer(External::default())];
+    for cluster in exposures.map(with) {
+        let (mut services, pods, machines) = (live_services(&cluster), three_pods(), three_machines());
+        for service in &mut services {
+            service.status = Some(from(json!({ "loadBalancer": { "ingress": [{ "ip": "198.51.100.1" }] } })));
+        }
+        let around =
+            Surroundings { services: &services, pods: &pods, machines: Some(&machines), stored: None };
+        let before = places(&cluster, &ids(3), around);
+        assert!(before.pending.is_empty());
+        let stored = properties(&cluster, &before);
+        let around = Surroundings { services: &[], stored: Some(&stored), ..around };
+        let now = places(&cluster, &ids(3), around);
+        assert_eq!(now.places, before.places);
+        assert_eq!(now.pending.len(), 3);
+    }
+}
+
+#[test]
 fn before_a_pod_runs_any_machine_that_lets_everybody_through_is_told() {
     let (local, any) = (External { only_local: true, ..External::default() }, External::default());
     let machines = three_machines();
