@@ -98,8 +98,15 @@ fn same_addresses(existing: &Broker, request: &BrokerRegistrationRequest) -> boo
 fn departure(existing: Option<&Broker>, request: &BrokerRegistrationRequest) -> Departure {
     match existing {
         Some(existing) if existing.epoch == request.previous_broker_epoch => Departure::Fenced,
+        Some(existing) if has_other_disks(existing, request) => Departure::DiskLost,
         _ => Departure::Unclean,
     }
+}
+
+/// Whether no log directory is one of those that the broker had.
+fn has_other_disks(existing: &Broker, request: &BrokerRegistrationRequest) -> bool {
+    let is_known = !existing.directories.is_empty() && !request.log_dirs.is_empty();
+    is_known && !request.log_dirs.iter().any(|directory| existing.directories.contains(directory))
 }
 
 fn record(

@@ -12,6 +12,8 @@ pub(super) enum Departure {
     Fenced,
     /// It is fenced, and did not stop cleanly: the tail of its logs may be lost.
     Unclean,
+    /// It is fenced, and came back with other disks than it had: its logs are gone.
+    DiskLost,
     /// It is about to stop and gives away what others can take.
     ShuttingDown,
 }
@@ -41,7 +43,8 @@ pub(super) fn leave(draft: &mut Draft<'_>, id: i32, departure: Departure) -> boo
         for (index, partition) in affected {
             let target = PartitionTarget {
                 isr: partition.isr.iter().copied().filter(|member| *member != id).collect(),
-                lost_tail: (departure == Departure::Unclean).then_some(id),
+                lost_tail: matches!(departure, Departure::Unclean | Departure::DiskLost).then_some(id),
+                lost_disk: departure == Departure::DiskLost,
                 ..PartitionTarget::unchanged(&topic, *index, partition, rules)
             };
             changed |= draft.change_partition(target);
@@ -55,6 +58,9 @@ fn must_leave(draft: &Draft<'_>, partition: &Partition, id: i32, departure: Depa
     match departure {
         Departure::Fenced => member,
         Departure::Unclean => member || partition.elr.contains(&id),
+        Departure::DiskLost => {
+            member || partition.elr.contains(&id) || partition.last_known_elr.contains(&id)
+        }
         Departure::ShuttingDown => member && others_remain(draft, partition, id),
     }
 }

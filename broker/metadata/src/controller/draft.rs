@@ -87,10 +87,11 @@ impl<'a> Draft<'a> {
 
     /// Adds the change that follows from another ISR, if anything changes. Returns whether it does.
     pub(super) fn change_partition(&mut self, target: PartitionTarget<'_>) -> bool {
-        let PartitionTarget { topic_id, index, partition, rules, election, isr, lost_tail, recovered } =
-            target;
+        let PartitionTarget { topic_id, index, partition, rules, election, isr, .. } = target;
+        let PartitionTarget { lost_tail, lost_disk, recovered, .. } = target;
         let image = &self.image;
-        let change = PartitionChange { image, partition, rules, election, isr, lost_tail, recovered };
+        let change =
+            PartitionChange { image, partition, rules, election, isr, lost_tail, lost_disk, recovered };
         match change.decide(topic_id, index) {
             Some(record) => {
                 self.push(record);
@@ -110,6 +111,7 @@ pub(super) struct PartitionTarget<'a> {
     pub(super) election: Election,
     pub(super) isr: Vec<i32>,
     pub(super) lost_tail: Option<i32>,
+    pub(super) lost_disk: bool,
     pub(super) recovered: bool,
 }
 
@@ -124,6 +126,7 @@ impl<'a> PartitionTarget<'a> {
             election: Election::KeepLeader,
             isr: partition.isr.clone(),
             lost_tail: None,
+            lost_disk: false,
             recovered: false,
         }
     }

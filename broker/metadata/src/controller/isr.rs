@@ -4,13 +4,15 @@
 //!
 //! 1. The leader. The present one stays while it is unfenced and in the ISR. Else the first replica, in the order of the
 //!    replica list, that is active and in the ISR; else one of the eligible leader replicas, which hold everything below
-//!    the high watermark; else, when no eligible one exists at all, the last leader; else, only where the topic allows an
+//!    the high watermark; else, when no eligible one exists at all, the last known one (4); else, only where the topic allows an
 //!    unclean election, any active replica; else nobody.
 //! 2. The ISR. A leader from outside is the whole ISR: nobody else is known to hold its log.
 //! 3. The eligible leader replicas. While the ISR is smaller than min.insync.replicas the high watermark stands still, so
 //!    whoever leaves stays eligible, unless it may have lost the tail of its log. An ISR that is large enough, or an
 //!    unclean election, ends the eligibility of all.
-//! 4. The last leader, remembered for as long as there is none.
+//! 4. The last known eligible replicas: who was complete and stopped uncleanly since the ISR was last large enough, the latest
+//!    at the end, and the last leader of a partition without one. The latest was complete when nobody else was any more. A
+//!    replica that came back with an empty disk stands before all others, as it has nothing.
 //!
 //! The leader epoch rises exactly when the leader changes, the partition epoch with every change.
 
@@ -50,6 +52,8 @@ pub(super) struct PartitionChange<'a> {
     pub(super) isr: Vec<i32>,
     /// A broker that may have lost the end of its logs.
     pub(super) lost_tail: Option<i32>,
+    /// That broker has come back with other disks.
+    pub(super) lost_disk: bool,
     /// The leader says that it has recovered from an unclean election.
     pub(super) recovered: bool,
 }
@@ -82,11 +86,7 @@ impl PartitionChange<'_> {
             new.isr = vec![new.leader];
         }
         new.elr = if elected.unclean { Vec::new() } else { self.eligible_after(&new.isr) };
-        new.last_known_elr = match (old.leader, new.leader) {
-            (_, 0..) => Vec::new(),
-            (0.., _) => vec![old.leader],
-            _ => old.last_known_elr.clone(),
-        };
+        new.last_known_elr = if elected.unclean { Vec::new() } else { self.last_known_after(&new) };
         if elected.unclean {
             new.leader_recovery_state = RECOVERING;
         } else if self.recovered {
@@ -129,8 +129,8 @@ impl PartitionChange<'_> {
     fn last_leader(&self) -> Option<Elected> {
         let nobody_eligible =
             self.isr.is_empty() && !self.partition.elr.iter().any(|id| self.is_eligible(*id));
-        let wanted = |id| nobody_eligible && self.partition.last_known_elr == [id];
-        self.first_active(wanted).map(unclean)
+        let latest = self.last_known(true).last().copied().filter(|_| nobody_eligible)?;
+        self.is_active(latest).then_some(unclean(latest))
     }
 
     fn any_replica(&self) -> Option<Elected> {
@@ -150,11 +150,41 @@ impl PartitionChange<'_> {
         self.partition.elr.contains(&id) && self.lost_tail != Some(id)
     }
 
+    fn is_enough(&self, isr: &[i32]) -> bool {
+        isr.len() >= self.rules.min_isr.min(self.partition.replicas.len())
+    }
+
+    fn last_known_after(&self, new: &Partition) -> Vec<i32> {
+        if self.is_enough(&new.isr) {
+            return Vec::new();
+        }
+        let mut known = self.last_known(!new.has_leader());
+        if new.has_leader() {
+            known.retain(|id| !new.isr.contains(id) && !new.elr.contains(id));
+        }
+        known
+    }
+
+    /// The last known eligible replicas with those of this change.
+    fn last_known(&self, leader_leaves: bool) -> Vec<i32> {
+        let old = self.partition;
+        let mut known = old.last_known_elr.clone();
+        if old.has_leader() && leader_leaves {
+            known.retain(|id| *id != old.leader);
+            known.push(old.leader);
+        }
+        let concerned = |id: &i32| old.isr.contains(id) || old.elr.contains(id) || known.contains(id);
+        if let Some(id) = self.lost_tail.filter(concerned) {
+            known.retain(|other| *other != id);
+            known.insert(if self.lost_disk { 0 } else { known.len() }, id);
+        }
+        known
+    }
+
     /// The eligible leader replicas beside this ISR, in the order of the replica list.
     fn eligible_after(&self, isr: &[i32]) -> Vec<i32> {
         let old = self.partition;
-        let is_enough = isr.len() >= self.rules.min_isr.min(old.replicas.len());
-        if is_enough && !is_active(Mutation::ElrKeptTooLong) {
+        if self.is_enough(isr) && !is_active(Mutation::ElrKeptTooLong) {
             return Vec::new();
         }
         let complete = |id: &i32| old.elr.contains(id) || old.isr.contains(id);

@@ -36,7 +36,8 @@ pub struct Partition {
     /// Eligible leader replicas: left the ISR while it was below min.insync.replicas, so that they hold everything below
     /// the high watermark (KIP-966).
     pub elr: Vec<i32>,
-    /// The last leader of a partition without one (KIP-966).
+    /// Who was complete and stopped uncleanly since the ISR was last large enough, the latest at the end, and the last leader
+    /// of a partition without one (KIP-966).
     pub last_known_elr: Vec<i32>,
     /// Replicas that a reassignment adds.
     pub adding: Vec<i32>,

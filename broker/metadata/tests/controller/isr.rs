@@ -84,7 +84,7 @@ fn when_all_restart_uncleanly_the_last_leader_leads_again() {
         cluster.register(id, -1);
     }
     let nobody = cluster.partition();
-    assert_eq!((nobody.leader, &nobody.last_known_elr), (-1, &vec![2]));
+    assert_eq!((nobody.leader, &nobody.last_known_elr), (-1, &vec![1, 2]));
     assert!(nobody.isr.is_empty() && nobody.elr.is_empty());
     cluster.heartbeat(0);
     assert_eq!(cluster.partition().leader, -1);
@@ -94,6 +94,45 @@ fn when_all_restart_uncleanly_the_last_leader_leads_again() {
     assert_eq!(led.leader_recovery_state, 1);
     assert_eq!(cluster.alter_isr(&[2, 0]), 0);
     assert_eq!(cluster.partition().leader_recovery_state, 0);
+}
+
+#[test]
+fn the_replica_that_was_complete_last_leads_and_not_a_leader_that_was_gone_before() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], MIN_ISR_2);
+    assert_eq!(cluster.alter_isr(&[0, 1]), 0);
+    cluster.kill(1);
+    assert_eq!((&cluster.partition().isr, &cluster.partition().elr), (&vec![0], &vec![1]));
+    cluster.register(0, -1);
+    cluster.register(1, -1);
+    let nobody = cluster.partition();
+    assert_eq!((nobody.leader, &nobody.last_known_elr), (-1, &vec![0, 1]));
+    cluster.heartbeat(0);
+    assert_eq!(cluster.partition().leader, -1);
+    cluster.heartbeat(1);
+    assert_eq!(cluster.partition().leader, 1);
+}
+
+#[test]
+fn a_leader_with_an_empty_disk_leaves_it_to_who_kept_his() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], MIN_ISR_2);
+    let with_disk = |cluster: &mut Cluster, disk| {
+        let mut request = cluster.registration(0, -1);
+        request.log_dirs = vec![uuid::Uuid::from_u128(disk)];
+        cluster.try_register(request).unwrap();
+        cluster.heartbeat(0);
+    };
+    with_disk(&mut cluster, 7);
+    cluster.kill(2);
+    assert_eq!(cluster.alter_isr(&[1, 0]), 0);
+    cluster.kill(1);
+    cluster.register(1, -1);
+    assert_eq!((&cluster.partition().isr, &cluster.partition().last_known_elr), (&vec![0], &vec![1]));
+    with_disk(&mut cluster, 8);
+    assert_eq!((cluster.partition().leader, &cluster.partition().last_known_elr), (-1, &vec![0, 1]));
+    cluster.heartbeat(1);
+    assert_eq!((cluster.partition().leader, &cluster.partition().isr), (1, &vec![1]));
 }
 
 #[test]
