@@ -71,7 +71,13 @@ impl ProducerStates {
         self.entries.iter().map(|(id, entry)| (*id, entry))
     }
 
-    pub(crate) fn insert(&mut self, producer_id: i64, entry: ProducerEntry) {
+    /// Takes an entry of a snapshot: the first of a producer, or one with its next batch.
+    pub(crate) fn restore(&mut self, producer_id: i64, mut entry: ProducerEntry) {
+        if let Some(known) = self.entries.remove(&producer_id).filter(|known| known.epoch == entry.epoch) {
+            let kept = known.batches.len().min(BATCHES_TO_RETAIN.saturating_sub(entry.batches.len()));
+            let older = known.batches.into_iter().rev().take(kept);
+            older.for_each(|batch| entry.batches.push_front(batch));
+        }
         self.entries.insert(producer_id, entry);
     }
 

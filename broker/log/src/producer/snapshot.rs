@@ -1,7 +1,8 @@
 //! The `.snapshot` file: producer states at one offset, Kafka's version 1.
 //!
 //! Layout: version i16, CRC-32C u32 of everything after it, number of entries i32, entries of 46 bytes. Only the last
-//! batch of each producer is stored.
+//! batch of each producer is needed to go on, but a batch whose answer was lost comes again, so that each of the last five
+//! is an entry of its own, oldest first: who knows one entry a producer, as Kafka does, takes the last.
 
 use std::collections::VecDeque;
 
@@ -18,24 +19,31 @@ const NO_TRANSACTION: i64 = -1;
 pub(crate) fn encode(states: &ProducerStates) -> Vec<u8> {
     let mut entries: Vec<_> = states.iter().collect();
     entries.sort_by_key(|(id, _)| *id);
-    let mut body = Vec::with_capacity(4 + entries.len() * ENTRY);
-    body.put_i32(entries.len() as i32);
+    let count: usize = entries.iter().map(|(_, entry)| entry.batches.len().max(1)).sum();
+    let mut body = Vec::with_capacity(4 + count * ENTRY);
+    body.put_i32(count as i32);
     for (id, entry) in entries {
-        let last = entry.batches.back();
-        body.put_i64(id);
-        body.put_i16(entry.epoch);
-        body.put_i32(last.map_or(-1, |batch| batch.last_sequence));
-        body.put_i64(last.map_or(-1, |batch| batch.last_offset));
-        body.put_i32(last.map_or(0, |batch| batch.offset_delta));
-        body.put_i64(entry.last_timestamp);
-        body.put_i32(entry.coordinator_epoch);
-        body.put_i64(entry.transaction_start.unwrap_or(NO_TRANSACTION));
+        if entry.batches.is_empty() {
+            encode_entry(&mut body, id, entry, None);
+        }
+        entry.batches.iter().for_each(|batch| encode_entry(&mut body, id, entry, Some(batch)));
     }
     let mut contents = Vec::with_capacity(HEADER + body.len());
     contents.put_i16(VERSION);
     contents.put_u32(crc32c::crc32c(&body));
     contents.extend_from_slice(&body);
     contents
+}
+
+fn encode_entry(body: &mut Vec<u8>, id: i64, entry: &ProducerEntry, batch: Option<&ProducerBatch>) {
+    body.put_i64(id);
+    body.put_i16(entry.epoch);
+    body.put_i32(batch.map_or(-1, |batch| batch.last_sequence));
+    body.put_i64(batch.map_or(-1, |batch| batch.last_offset));
+    body.put_i32(batch.map_or(0, |batch| batch.offset_delta));
+    body.put_i64(batch.map_or(entry.last_timestamp, |batch| batch.timestamp));
+    body.put_i32(entry.coordinator_epoch);
+    body.put_i64(entry.transaction_start.unwrap_or(NO_TRANSACTION));
 }
 
 /// Reads the file's contents; `None` if they are damaged or of another version.
@@ -52,7 +60,7 @@ pub(crate) fn decode(contents: &[u8]) -> Option<ProducerStates> {
     let mut states = ProducerStates::default();
     for mut entry in body.chunks_exact(ENTRY) {
         let (id, entry) = decode_entry(&mut entry);
-        states.insert(id, entry);
+        states.restore(id, entry);
     }
     Some(states)
 }
@@ -84,9 +92,29 @@ mod tests {
                 transaction_start: (id == 1).then_some(96),
                 last_timestamp: 77,
             };
-            states.insert(id, entry);
+            states.restore(id, entry);
         }
         states
+    }
+
+    #[test]
+    fn all_batches_that_a_retry_may_repeat_are_kept() {
+        let mut states = ProducerStates::default();
+        let batch = |last_sequence: i32| ProducerBatch {
+            last_sequence,
+            last_offset: 100 + i64::from(last_sequence),
+            offset_delta: 0,
+            timestamp: 70 + i64::from(last_sequence),
+        };
+        let entry = ProducerEntry {
+            epoch: 2,
+            batches: (0..5).map(batch).collect(),
+            coordinator_epoch: -1,
+            transaction_start: None,
+            last_timestamp: 74,
+        };
+        states.restore(9, entry);
+        assert_eq!(decode(&encode(&states)), Some(states));
     }
 
     #[test]
