@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) faults_end: Micros,
     /// Nodes that lost data and are not in all their ISRs again.
     pub(crate) damaged: Vec<bool>,
+    /// A node whose log was damaged, until it has registered again.
+    pub(crate) flipped: Option<usize>,
     pub(crate) violation: Option<Violation>,
     invariants: Invariants,
     /// Messages and timers for controllers that stand still.
@@ -79,6 +81,7 @@ impl World {
             strikes: Strikes::default(),
             families: options.faults.clone(),
             faults_end: options.duration_ms * MS,
+            flipped: None,
             violation: None,
             invariants: Invariants::all(),
             held: Vec::new(),

@@ -18,7 +18,7 @@ use crate::party::Party;
 use crate::queue::{MS, Micros};
 
 /// `max.in.flight.requests.per.connection`.
-const MAX_IN_FLIGHT: usize = 5;
+const MAX_IN_FLIGHT: u64 = 5;
 /// `request.timeout.ms`.
 const PATIENCE: Micros = 900 * MS;
 const TICK: Micros = 20 * MS;
@@ -33,6 +33,8 @@ enum State {
 }
 
 struct Pending {
+    /// Counts the batches of the stream.
+    number: u64,
     sequence: i32,
     values: Vec<u64>,
     bytes: Bytes,
@@ -45,6 +47,7 @@ struct Pending {
 #[derive(Default)]
 struct Stream {
     next_sequence: i32,
+    next_number: u64,
     unacked: VecDeque<Pending>,
     acked_end: i64,
 }
@@ -127,10 +130,13 @@ impl Producer {
             let values: Vec<u64> = (0..count).map(|_| out.value()).collect();
             let sequence = stream.next_sequence;
             stream.next_sequence += count as i32;
+            let number = stream.next_number;
+            stream.next_number += 1;
             let now_ms = out.now_ms();
             let bytes = batch::build(producer, sequence, &values, now_ms, &mut out.random);
             let state = State::Ready;
             stream.unacked.push_back(Pending {
+                number,
                 sequence,
                 values,
                 bytes,
@@ -162,7 +168,10 @@ impl Producer {
         let Some((node, _)) = self.routing.leader(key) else { return };
         let (party, connection, now) = (self.party(), self.connections[node], out.now);
         let Some(stream) = self.streams.get_mut(key) else { return };
-        for (at, pending) in stream.unacked.iter_mut().take(MAX_IN_FLIGHT).enumerate() {
+        let Some(oldest) = stream.unacked.front().map(|pending| pending.number) else { return };
+        // Answers come in order on a connection, so that no later one makes room for more.
+        let window = |pending: &&mut Pending| pending.number - oldest < MAX_IN_FLIGHT;
+        for (at, pending) in stream.unacked.iter_mut().take_while(window).enumerate() {
             let is_due = match pending.state {
                 State::Sent(_) => continue,
                 State::Ready => true,

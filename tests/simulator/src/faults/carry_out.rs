@@ -52,6 +52,9 @@ impl World {
 
     /// Does it; false when there was nothing to strike.
     fn strike(&mut self, family: Family) -> bool {
+        if self.flipped.is_some() && family.stops_nodes() {
+            return false;
+        }
         match family {
             Family::Crash => self.on_node_up(|world, node| world.kill(node)),
             Family::Power => self.on_node_up(|world, node| world.cut_power(node)),

@@ -65,6 +65,11 @@ impl World {
             return false;
         }
         self.damaged[node] = true;
+        self.flipped = Some(node);
+        for other in &self.nodes {
+            other.disk.fail_syncs(0);
+            other.disk.fail_writes(0);
+        }
         self.say(|| format!("node {node}: a bit flips in {path} at {position}"));
         self.nodes[node].disk.corrupt(Path::new(&path), position, flip).is_ok()
     }

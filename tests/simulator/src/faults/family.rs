@@ -97,6 +97,18 @@ impl Family {
         Self::ALL.into_iter().filter(|family| !matches!(family, Self::Rot | Self::ClockHour)).collect()
     }
 
+    /// Whether it may end a process. A node whose log was damaged must first say that it stopped uncleanly: nobody can
+    /// know which copy is whole when another does the same at that time.
+    pub(crate) fn stops_nodes(self) -> bool {
+        use Family::{Crash, CrashLoop, DiskLost, Power, PowerAll, Rot, Shutdown, SyncError, WriteError};
+        let flips = self == Self::BitFlip || self == Rot;
+        flips
+            || matches!(
+                self,
+                Crash | CrashLoop | DiskLost | Power | PowerAll | Shutdown | SyncError | WriteError
+            )
+    }
+
     /// The name on the command line.
     pub fn name(self) -> String {
         format!("{self:?}")

@@ -37,10 +37,27 @@ impl Node {
             self.change(key, out, |replica, now_ms, sparks| replica.append(bytes, None, ack, now_ms, sparks));
         match appended {
             None => self.produced(from, id, Err(ErrorCode::UnknownTopicOrPartition), out),
-            Some(Err(error)) => self.produced(from, id, Err(error), out),
+            Some(Err(error)) => {
+                if error == ErrorCode::OutOfOrderSequenceNumber {
+                    self.note_sequences(key, batch, out);
+                }
+                self.produced(from, id, Err(error), out);
+            }
             Some(Ok(Append::Done(offset))) => self.produced(from, id, Ok(offset), out),
             Some(Ok(Append::Waits)) => {}
         }
+    }
+
+    /// What the log knows of the producer of a batch that it refused as out of order.
+    fn note_sequences(&self, key: Key, batch: &Bytes, out: &mut Outbox) {
+        let Some(replica) = self.replica(key) else { return };
+        out.note(|| {
+            let header = klamm_records::BatchHeader::parse(batch).ok();
+            let producer = header.as_ref().map_or(-1, |header| header.producer_id);
+            let known = replica.log.producer_state().find(|(id, _)| *id == producer).map(|(_, entry)| entry);
+            let sequence = header.map(|header| (header.producer_epoch, header.base_sequence));
+            format!("node {} refuses {sequence:?} of producer {producer}, knows {known:?}", self.id)
+        });
     }
 
     fn produced(&mut self, to: Party, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {

@@ -127,6 +127,7 @@ impl World {
             Record::RegisterBroker(r) => {
                 let node = r.broker_id as usize;
                 self.nodes[node].is_wiped = false;
+                self.flipped = self.flipped.filter(|flipped| *flipped != node);
                 self.tell_server(&ServerEvent::Registered { node, epoch: r.broker_epoch });
                 None
             }
