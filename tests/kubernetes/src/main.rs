@@ -19,13 +19,13 @@ struct Cli {
 enum Command {
     /// Run the scenarios
     Run {
-        /// Only those whose name contains this
+        /// Only those whose name contains this; several with commas between them
         filter: Option<String>,
         /// Where the operator's log, events and more go when a scenario fails
         #[arg(long, default_value = "target/e2e")]
         failures: PathBuf,
         /// Seconds after which everything ends
-        #[arg(long, default_value_t = 1200)]
+        #[arg(long, default_value_t = 1800)]
         limit: u64,
         /// Leave the operator alone that is there
         #[arg(long)]

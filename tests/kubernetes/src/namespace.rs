@@ -21,11 +21,12 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one, which is deleted with the value.
+    /// Makes one, which is deleted with the value. What a run that was killed has left of it goes first.
     ///
     /// # Errors
     /// The API server refuses.
     pub fn create(kubernetes: &Kubernetes, name: &str) -> Result<Self> {
+        kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait=false"])?;
         kubernetes.until_gone(PATIENCE, "", NAMESPACE, name)?;
         kubectl(&["create", "namespace", name])?;
         kubectl(&["label", "namespace", name, &format!("{}={}", RESTRICTED.0, RESTRICTED.1)])?;

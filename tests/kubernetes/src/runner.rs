@@ -20,7 +20,7 @@ pub fn list() {
 
 /// What to run, and how.
 pub struct Options {
-    /// Only scenarios whose name contains this.
+    /// Only scenarios whose name contains this, or one of these with commas between them.
     pub filter: Option<String>,
     /// Where evidence of failures goes.
     pub failures: PathBuf,
@@ -38,8 +38,8 @@ pub struct Options {
 /// A scenario fails, none matches, or the limit is reached.
 pub fn run(options: &Options) -> Result<()> {
     let filter = options.filter.as_deref();
-    let chosen: Vec<&Scenario> =
-        ALL.iter().filter(|s| filter.is_none_or(|part| s.name.contains(part))).collect();
+    let wanted = |name: &str| filter.is_none_or(|parts| parts.split(',').any(|part| name.contains(part)));
+    let chosen: Vec<&Scenario> = ALL.iter().filter(|scenario| wanted(scenario.name)).collect();
     ensure!(!chosen.is_empty(), "no scenario has {:?} in its name", filter.unwrap_or_default());
     let (started, failures) = (Instant::now(), options.failures.as_path());
     end_after(options.limit, failures.to_owned());

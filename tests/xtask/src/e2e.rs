@@ -39,7 +39,7 @@ pub struct Args {
     /// Go on after a failure
     #[arg(long)]
     keep_going: bool,
-    /// Run only scenarios whose name contains this
+    /// Run only scenarios whose name contains this; several with commas between them
     filter: Option<String>,
 }
 
