@@ -134,6 +134,11 @@ async fn a_slow_api_server_does_not_cost_the_leadership() {
 #[tokio::test(start_paused = true)]
 async fn the_lease_needs_exactly_what_is_granted() {
     let world = World::new();
+    // The chart makes the Lease. Without a chart, whoever runs the operator may create it.
+    let mut chart = Leadership::new(&world.server.client(), "klamm", "chart".into());
+    chart.acquire().await;
+    chart.release().await;
+    assert!(used(&world).iter().any(|(verb, _, _)| verb == "create"));
     let mut first = Leadership::new(&world.server.client(), "klamm", "first".into());
     first.acquire().await;
     // It cannot be kept for ever by somebody who is not polled; a few renewals are enough here.

@@ -5,7 +5,7 @@ use klamm_operator_plan::observed::HostPort;
 
 use crate::cluster::{Cluster, Exposure, Listener};
 use crate::names;
-use crate::places::{self, Places, Surroundings};
+use crate::places::{self, Pending, Places, Surroundings};
 
 /// Where clients of a listener begin. Without addresses while those for the outside are not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,7 @@ fn addresses(
     found: &Places,
     around: Surroundings<'_>,
 ) -> Vec<HostPort> {
-    let name = names::external_bootstrap(&cluster.name, &listener.name);
-    let is_it = |service: &&Service| service.metadata.name.as_ref() == Some(&name);
-    let service = around.services.iter().find(is_it);
+    let service = service_of(cluster, listener, around);
     match &listener.exposure {
         Exposure::Internal => {
             let host = names::bootstrap_host(&cluster.name, &cluster.namespace);
@@ -56,6 +54,27 @@ fn addresses(
             hosts.into_iter().map(|host| HostPort { host, port }).collect()
         }
     }
+}
+
+fn service_of<'a>(cluster: &Cluster, listener: &Listener, around: Surroundings<'a>) -> Option<&'a Service> {
+    let name = names::external_bootstrap(&cluster.name, &listener.name);
+    around.services.iter().find(|service| service.metadata.name.as_ref() == Some(&name))
+}
+
+/// What the address to begin with waits for, if it is for the outside and not known yet.
+pub(crate) fn pending(cluster: &Cluster, listener: &Listener, around: Surroundings<'_>) -> Option<Pending> {
+    let (name, service) =
+        (names::external_bootstrap(&cluster.name, &listener.name), service_of(cluster, listener, around));
+    let waits_for = match &listener.exposure {
+        Exposure::LoadBalancer(_) if service.and_then(places::load_balancer).is_none() => {
+            format!("the load balancer of Service {name}")
+        }
+        Exposure::NodePort(_) if service.and_then(places::node_port).is_none() => {
+            format!("the port of Service {name}")
+        }
+        _ => return None,
+    };
+    Some(Pending { listener: listener.name.clone(), node: None, waits_for })
 }
 
 /// The hosts that brokers advertise for a listener, each once.

@@ -5,12 +5,13 @@
 //! within Kubernetes for the time being: a load balancer that never comes must not keep brokers from serving.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use klamm_operator_plan::observed::{Address, HostPort, Place, Properties};
 
 use crate::cluster::{Cluster, Entry, Exposure, External, Listener};
-use crate::{labels, names, node_address, pod};
+use crate::{bootstrap, labels, names, node_address, pod};
 
 /// Every address of the own machine.
 const ANY: &str = "0.0.0.0";
@@ -48,6 +49,12 @@ pub struct Pending {
     pub waits_for: String,
 }
 
+impl fmt::Display for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listener {} waits for {}", self.listener, self.waits_for)
+    }
+}
+
 /// Where these nodes of a cluster can be reached.
 pub fn places(cluster: &Cluster, nodes: &BTreeSet<i32>, around: Surroundings<'_>) -> Places {
     let mut found = Places::default();
@@ -72,6 +79,7 @@ pub fn places(cluster: &Cluster, nodes: &BTreeSet<i32>, around: Surroundings<'_>
         let (http, data_dir) = (any(pod::HTTP_PORT), pod::DATA_DIR.to_owned());
         found.places.insert(*node, Place { listeners, controller, http, data_dir });
     }
+    found.pending.extend(cluster.listeners.iter().filter_map(|one| bootstrap::pending(cluster, one, around)));
     found
 }
 

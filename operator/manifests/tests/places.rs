@@ -130,7 +130,7 @@ fn while_a_service_is_away_its_address_stays_and_is_waited_for() {
         let around = Surroundings { services: &[], stored: Some(&stored), ..around };
         let now = places(&cluster, &ids(3), around);
         assert_eq!(now.places, before.places);
-        assert_eq!(now.pending.len(), 3);
+        assert_eq!(now.pending.len(), 4);
     }
 }
 
@@ -162,7 +162,11 @@ fn a_load_balancer_is_told_once_it_is_there_and_holds_nobody_up() {
     let found = places(&cluster, &ids(3), around);
     let waiting = "quickstart-kafka-2.quickstart-kafka-brokers.default.svc:9094";
     assert_eq!(told(&found, "outside"), ["198.51.100.1:9094", "lb.example.com:9094", waiting]);
-    let [pending] = &found.pending[..] else { panic!("one is pending") };
+    let [pending, first] = &found.pending[..] else { panic!("two are pending") };
+    assert_eq!(
+        (first.node, first.waits_for.as_str()),
+        (None, "the load balancer of Service quickstart-kafka-outside-bootstrap")
+    );
     assert_eq!((pending.listener.as_str(), pending.node), ("outside", Some(2)));
     assert_eq!(pending.waits_for, "the load balancer of Service quickstart-kafka-outside-2");
     assert_eq!(bootstrap(&cluster, &found, around)[1].servers(), "");

@@ -19,6 +19,8 @@ pub struct Observed {
     pub voters: Option<BTreeSet<i32>>,
     /// Where nodes can be reached, as far as addresses are reserved.
     pub places: BTreeMap<i32, Place>,
+    /// What addresses for clients outside wait for, each as a sentence; none where all are known.
+    pub pending: Vec<String>,
     /// Every node that was ever created.
     pub nodes: BTreeMap<i32, ObservedNode>,
     /// The active controller, if one is known.

@@ -110,6 +110,10 @@ fn ready(desired: &Validated, observed: &Observed) -> Verdict {
     let first_start = |id: &i32| matches!(state(id), None | Some(NodeState::Starting));
     let serves = observed.nodes.values().any(|node| node.state == NodeState::Ready);
     let granted = observed.disruption.as_ref().map(|grant| grant.node);
+    if missing.is_empty() && !observed.pending.is_empty() {
+        let (reason, message) = (Reason::ListenerPending, observed.pending.join(", "));
+        return Verdict { type_: ConditionType::Ready, status: ConditionStatus::False, reason, message };
+    }
     let reason = match missing.is_empty() {
         true => Reason::AllHealthy,
         false if desired.cluster.nodes.keys().all(first_start) => Reason::Creating,

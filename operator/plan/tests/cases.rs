@@ -85,3 +85,14 @@ fn conditions_say_what_is_missing_and_what_needs_a_person() {
     assert_eq!(of(ConditionType::Ready).message, "node 1 is BackingOff");
     assert_eq!(of(ConditionType::Stalled).status, ConditionStatus::False);
 }
+
+#[test]
+fn a_cluster_whose_listeners_have_no_address_yet_is_not_ready_and_says_what_it_waits_for() {
+    let desired = valid(resources(cluster(3, None, &[]), vec![]));
+    let mut observed = converged(&desired);
+    observed.pending = vec!["listener outside waits for the load balancer".into()];
+    let verdicts = status::cluster(&desired, &observed, &plan(&desired, &observed), &status::Failures::new());
+    let ready = &verdicts[0];
+    assert_eq!((ready.status, ready.reason), (ConditionStatus::False, Reason::ListenerPending));
+    assert_eq!(ready.message, observed.pending[0]);
+}

@@ -40,10 +40,21 @@ impl Audit {
                 about["resource"].as_str().or_else(|| event["requestURI"].as_str()).unwrap_or_default();
             let subresource = about["subresource"].as_str().map(|s| format!("/{s}")).unwrap_or_default();
             if verb != "watch" && resource != "leases" {
-                let code = &event["responseStatus"]["code"];
+                let status = &event["responseStatus"];
+                let code = if goes_away(status) {
+                    "its namespace goes away".into()
+                } else {
+                    status["code"].to_string()
+                };
                 *counts.entry(format!("{verb} {resource}{subresource}: {code}")).or_default() += 1;
             }
         }
         Ok(counts)
     }
+}
+
+/// Whether something was refused because its namespace is being deleted, which no permission changes.
+fn goes_away(status: &Value) -> bool {
+    let causes = status["details"]["causes"].as_array();
+    causes.into_iter().flatten().any(|cause| cause["reason"] == "NamespaceTerminating")
 }

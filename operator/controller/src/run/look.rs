@@ -223,6 +223,7 @@ fn observe(
         cluster_id: gathered.founding.as_ref().map(|founding| founding.cluster_id.clone()),
         voters: gathered.founding.as_ref().map(|founding| founding.voters.clone()),
         places: places.places.clone(),
+        pending: places.pending.iter().map(ToString::to_string).collect(),
         nodes: gathered.nodes(cluster),
         active_controller: seen.and_then(|seen| seen.active_controller),
         topics: seen.map(|seen| seen.topics.clone()),

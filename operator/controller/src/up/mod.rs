@@ -271,6 +271,7 @@ impl Up {
             cluster_id: self.nodes.state.cluster_id.clone(),
             voters: self.nodes.state.voters.clone(),
             places: self.nodes.places(),
+            pending: Vec::new(),
             nodes: self.nodes.observed(),
             active_controller: self.said.active_controller,
             topics: self.said.topics.clone(),

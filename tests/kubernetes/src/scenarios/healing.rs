@@ -74,11 +74,15 @@ pub fn deleted_stateful_set(bed: &Bed) -> Result<String> {
     Ok(busy.report(started))
 }
 
+/// How long a cluster at rest is watched.
+const AT_REST: Duration = Duration::from_secs(2);
+
 /// The end of the shared cluster's life: all that was ever acknowledged is read again.
 pub fn nothing_acknowledged_was_lost(bed: &Bed) -> Result<String> {
     let busy = bed.busy()?;
     busy.healed()?;
     let watch = RollWatch::start(busy.cluster());
+    std::thread::sleep(AT_REST);
     let age = busy.age();
     ensure!(watch.finish()?.roll.is_empty(), "a cluster at rest rolls");
     drop(busy);
