@@ -26,6 +26,7 @@ pub async fn run(server: ApiServer) {
         let before = server.store.lock().version;
         {
             let mut store = server.store.lock();
+            services(&mut store);
             stateful_sets(&mut store);
             pods(&mut store, &mut since);
             garbage(&mut store);
@@ -42,6 +43,19 @@ pub fn sets() -> Kind {
 
 pub fn pod_kind() -> Kind {
     Kind::new("", "pods")
+}
+
+/// A port on every machine for what asks for one; the same for the same Service.
+fn services(store: &mut Store) {
+    let kind = Kind::new("", "services");
+    for mut service in store.list(&kind, None) {
+        let (namespace, name) = names(&service);
+        let number: u64 = name.bytes().fold(0, |sum, byte| (sum * 31 + u64::from(byte)) % 2_700);
+        if service["spec"]["type"] == "NodePort" && service["spec"]["ports"][0]["nodePort"].is_null() {
+            service["spec"]["ports"][0]["nodePort"] = json!(30_000 + number);
+            store.update((&kind, &namespace, &name), service, false).unwrap();
+        }
+    }
 }
 
 fn stateful_sets(store: &mut Store) {
