@@ -86,6 +86,9 @@ fn under_grant(
         other => (RollState::Restarting, format!("node {node} is {}", other.as_str())),
     };
     set_state(node, state, plan);
+    for step in due.keys().filter_map(|other| plan.roll.get_mut(other)) {
+        step.blockers = vec![message.clone()];
+    }
     plan.held.push(Held { subject: cluster.subject(), reason: Reason::RestartWaiting, message });
 }
 

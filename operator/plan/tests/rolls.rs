@@ -133,3 +133,17 @@ fn without_a_quorum_only_nodes_that_do_not_serve_are_touched() {
     observed.active_controller = Some(0);
     assert_eq!(restarted(&observed), Vec::<i32>::new(), "whoever can be asked must be asked");
 }
+
+#[test]
+fn whoever_waits_for_its_turn_names_the_node_that_is_away() {
+    let mut observed = converged(&valid(resources(cluster(3, None, &[]), vec![])));
+    observed.disruption = Some(Grant { node: 1, id: 7, restored: false, unused: false });
+    observed.nodes.get_mut(&1).unwrap().state = NodeState::Stopping;
+    let changed = valid(resources(cluster(3, None, &[("log.retention.hours", "1")]), vec![]));
+    let planned = plan(&changed, &observed);
+    assert!(!planned.actions.iter().any(Action::is_disruptive), "{:?}", planned.actions);
+    for other in [0, 2] {
+        assert_eq!(planned.roll[&other].state, RollState::Waiting);
+        assert_eq!(planned.roll[&other].blockers, ["node 1 is Stopping"]);
+    }
+}

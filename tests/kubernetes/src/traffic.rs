@@ -17,8 +17,9 @@ use klamm_harness::Client;
 use crate::api::until;
 use lane::{Lane, Progress};
 
-/// A client gives a broker up after this long.
-const REQUEST: Duration = Duration::from_secs(1);
+/// A client gives a broker up after this long: pauses are to be those of the cluster, and not the patience of clients.
+/// A batch that is sent again is stored once.
+const REQUEST: Duration = Duration::from_millis(400);
 /// How long readers may take to reach what is acknowledged.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
