@@ -5,6 +5,7 @@ mod describe;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgGroup, Parser};
@@ -21,6 +22,11 @@ use crate::client::{Client, PATIENCE, check};
 
 /// What the controller may take for one request.
 const TIMEOUT_MS: i32 = 30_000;
+
+/// Longest wait for a new topic to be known everywhere.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+/// Pause between two looks.
+const KNOWN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Create, delete, describe, or change a topic.
 #[derive(Parser)]
@@ -147,7 +153,27 @@ fn create(cli: &Cli, client: &mut Client) -> Result<()> {
         }
         check(result.error_code, result.error_message.as_deref())?;
     }
+    until_known(cli, client)?;
     println!("Created topic {name}.");
+    Ok(())
+}
+
+/// Waits a moment until every broker knows the topic: the next command of a script may ask another one.
+fn until_known(cli: &Cli, client: &mut Client) -> Result<()> {
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    let request = MetadataRequest {
+        topics: Some(Vec::new()),
+        allow_auto_topic_creation: false,
+        ..MetadataRequest::default()
+    };
+    for broker in client.call(&request)?.brokers {
+        // Whoever cannot be reached from here is asked by nobody here.
+        let address = format!("{}:{}", broker.host, broker.port);
+        let Ok(mut other) = Client::connect(&address, Duration::ZERO) else { continue };
+        while chosen(cli, &mut other)?.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(KNOWN_PAUSE);
+        }
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::api::{CLUSTER, Kubernetes, POD, is_true};
 use crate::kafka::{Cluster, uid};
@@ -29,7 +29,7 @@ pub struct Seen {
 /// A thread that looks until it is stopped.
 pub struct RollWatch {
     stopping: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Seen>>,
+    thread: Option<JoinHandle<Seen>>,
 }
 
 impl RollWatch {
@@ -46,20 +46,31 @@ impl RollWatch {
                 drop(look(&kubernetes, &namespace, &name, &mut seen));
                 std::thread::sleep(PAUSE);
             }
-            Ok(seen)
+            seen
         });
-        Self { stopping, thread }
+        Self { stopping, thread: Some(thread) }
     }
 
     /// Stops and says what was seen.
     ///
     /// # Errors
     /// Nothing was.
-    pub fn finish(self) -> Result<Seen> {
-        self.stopping.store(true, Ordering::Relaxed);
-        let seen = self.thread.join().map_err(|_| anyhow!("the watch panicked"))??;
+    pub fn finish(mut self) -> Result<Seen> {
+        let seen = self.stop().context("the watch panicked")?;
         ensure!(!seen.pods.is_empty(), "no look at the pods succeeded");
         Ok(seen)
+    }
+
+    fn stop(&mut self) -> Option<Seen> {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.thread.take()?.join().ok()
+    }
+}
+
+/// A scenario that fails half way leaves no thread behind, which would keep its way to the API server.
+impl Drop for RollWatch {
+    fn drop(&mut self) {
+        drop(self.stop());
     }
 }
 

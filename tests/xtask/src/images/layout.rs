@@ -134,6 +134,9 @@ const OWNED: &[&str] = &[
     "/var/log/kafka",
 ];
 
+/// Directories that every Linux has, into which people copy things. Testcontainers for Go puts a script into /usr/sbin.
+const USUAL: &[&str] = &["/opt", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/var/tmp"];
+
 /// The broker's image.
 ///
 /// # Errors
@@ -160,6 +163,9 @@ pub fn broker(binaries: &Path, folder: &Path) -> Result<Root> {
         root.link(&format!("/usr/bin/{command}"), "klamm-tools")?;
     }
     root.directory("/etc/kafka/secrets", 0o755)?;
+    for path in USUAL {
+        root.directory(path, 0o755)?;
+    }
     for path in OWNED {
         root.directory(path, 0o755)?;
         root.owned_by_user(path);
