@@ -86,7 +86,7 @@ fn under_grant(
         other => (RollState::Restarting, format!("node {node} is {}", other.as_str())),
     };
     set_state(node, state, plan);
-    for step in due.keys().filter_map(|other| plan.roll.get_mut(other)) {
+    for (_, step) in plan.roll.iter_mut().filter(|(other, _)| due.contains_key(other)) {
         step.blockers = vec![message.clone()];
     }
     plan.held.push(Held { subject: cluster.subject(), reason: Reason::RestartWaiting, message });
