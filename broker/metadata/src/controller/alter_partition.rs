@@ -115,6 +115,12 @@ fn check_isr(
     if !sound || !recovery_is_sound(partition, proposal.leader_recovery_state, ids.len()) {
         return Err(ErrorCode::InvalidRequest);
     }
+    // A registration from the future, too: this controller was replaced and must not refuse what its successor accepts.
+    let is_future =
+        |(id, epoch): &(i32, i64)| draft.image().broker(*id).is_none_or(|broker| *epoch > broker.epoch);
+    if members.iter().any(is_future) {
+        return Err(ErrorCode::NotController);
+    }
     if members.iter().all(|(id, epoch)| is_eligible(draft, partition, *id, *epoch)) {
         Ok(())
     } else {

@@ -200,6 +200,12 @@ fn an_ineligible_replica_does_not_join_the_isr() {
             proposal.new_isr_with_epochs[1].broker_epoch -= 1;
         };
     assert_eq!(cluster.alter_isr_with(&[0, 1, 2], old_epoch), ineligible, "caught up in another life");
+    let future_epoch =
+        |_: &mut _, proposal: &mut klamm_wire::messages::alter_partition_request::PartitionData| {
+            proposal.new_isr_with_epochs[1].broker_epoch += 1;
+        };
+    let replaced = cluster.alter_isr_with(&[0, 1, 2], future_epoch);
+    assert_eq!(replaced, code(ErrorCode::NotController), "registered with a newer controller");
     assert_eq!(cluster.alter_isr(&[0, 2, 3]), code(ErrorCode::InvalidRequest), "not a replica");
     assert_eq!(cluster.alter_isr(&[0, 1, 2]), 0);
     assert_eq!(cluster.partition().isr, [0, 1, 2]);
