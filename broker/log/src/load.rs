@@ -50,6 +50,9 @@ pub(crate) struct LoadLimits {
     pub(crate) stop_at: i64,
     /// Data below this offset was durable, and may have been compacted.
     pub(crate) recovery_point: i64,
+    /// Whether what is taken behind the recovery point is written once more. A sync may have failed in the process before:
+    /// then the page cache holds what the disk does not, as clean, and no later sync would write it.
+    pub(crate) rewrites: bool,
     /// Whether damage below the recovery point is an error instead of a cut.
     pub(crate) refuse_damage: bool,
 }
@@ -87,6 +90,8 @@ struct Walked {
     next_offset: i64,
     damage: Option<Damage>,
     scanned: u64,
+    /// Where the first batch behind the recovery point lies.
+    undurable_from: Option<u64>,
 }
 
 impl Loader<'_> {
@@ -210,7 +215,7 @@ impl Loader<'_> {
         let file = Arc::clone(files.log().map_err(LogError::io("open", &path))?);
         let segment = start.segment(files, &*file, size).map_err(LogError::io("read", &path))?;
         let next_offset = loaded.end_offset.max(segment.base_offset());
-        let mut walked = Walked { segment, next_offset, damage: None, scanned: 0 };
+        let mut walked = Walked { segment, next_offset, damage: None, scanned: 0, undurable_from: None };
         let mut scan = Scan::verifying(&*file, start.position, size);
         match self.walk_batches(&mut scan, &mut walked, start.position > 0, loaded) {
             Ok(()) => {}
@@ -218,6 +223,10 @@ impl Loader<'_> {
             Err(ScanError::Damaged { reason, .. }) => walked.damage = Some(reason),
         }
         walked.scanned = walked.segment.size - start.position;
+        if self.limits.rewrites && walked.next_offset > self.limits.recovery_point {
+            let from = walked.undurable_from.unwrap_or(walked.segment.size);
+            repair::rewrite(&*file, from, walked.segment.size).map_err(LogError::io("write", &path))?;
+        }
         walked.segment.written = walked.segment.size;
         walked.segment.unsynced = true;
         walked.segment.indexes_unsynced =
@@ -246,6 +255,9 @@ impl Loader<'_> {
             }
             walked.segment.note(header, self.config.index_interval_bytes, !indexed);
             walked.next_offset = header.next_offset();
+            if header.next_offset() > self.limits.recovery_point {
+                walked.undurable_from.get_or_insert(found.position);
+            }
             indexed = false;
             self.replay(header, loaded);
         }

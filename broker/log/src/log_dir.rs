@@ -259,6 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_whose_creation_failed_half_way_is_durable_once_it_opens() {
+        for failing in 0..3 {
+            let disk = SimDisk::new(failing);
+            disk.fail_syncs_after(failing as u32, 1);
+            drop(open(&disk, owner(Some("cluster-a"), 4)).expect_err("a sync fails"));
+            let dir = open(&disk, owner(Some("cluster-a"), 4)).expect("works again");
+            dir.write_checkpoint(Checkpoint::LogStart, &Checkpoints::new()).expect("writes");
+            disk.power_loss();
+            assert!(!open(&disk, owner(None, 4)).expect("there").is_new(), "after {failing} syncs");
+        }
+    }
+
+    #[test]
     fn a_directory_of_another_cluster_or_node_is_refused_with_both_ids() {
         let disk = SimDisk::new(3);
         drop(open(&disk, owner(Some("cluster-a"), 4)).expect("new"));

@@ -406,6 +406,30 @@ fn a_failed_sync_takes_the_log_offline_for_good() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_the_page_cache_is_written_again_by_the_next_process() {
+    for seed in 0..32 {
+        let sim = sim_disk(seed);
+        let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+        let (mut log, _) = open(&disk, small_config(), OpenOptions::default());
+        log.append_as_leader(batch(1, 10, 0), 0, 0).expect("appends");
+        log.flush().expect("disk works");
+        log.append_as_leader(batch(1, 2_000, 1), 0, 0).expect("appends");
+        sim.fail_syncs(1);
+        let job = log.start_write().expect("has work");
+        assert!(log.finish_write(job.run()).is_err());
+        sim.crash();
+        let options = OpenOptions { recovery_point: 1, ..OpenOptions::default() };
+        let (mut log, _) = open(&disk, small_config(), options);
+        log.flush().expect("disk works");
+        let durable = log.durable_end();
+        assert_eq!((log.end_offset(), durable), (2, 2), "the page cache survived");
+        sim.power_loss();
+        let (log, _) = open(&disk, small_config(), OpenOptions { recovery_point: durable, ..options });
+        assert_eq!(log.end_offset(), durable, "seed {seed}: what was called durable is there");
+    }
+}
+
+#[test]
 fn a_failed_write_takes_the_log_offline_but_a_full_disk_does_not() {
     let sim = SimDisk::new(1);
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());

@@ -78,7 +78,8 @@ impl SimDisk {
         self.state.lock().used()
     }
 
-    /// Makes the next `count` syncs of files or directories fail with `EIO`; what they covered stays unsynced.
+    /// Makes the next `count` syncs of files or directories fail with `EIO`; what they covered never
+    /// reaches the disk, also with a later sync that works, until it is written again: that is what Linux does.
     pub fn fail_syncs(&self, count: u32) {
         self.fail_syncs_after(0, count);
     }

@@ -3,11 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::disk::{OpenMode, write_all_at};
+use crate::disk::{DiskFile, OpenMode, read_exact_at, write_all_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry};
 use crate::names;
 use crate::segment::Segment;
+
+/// Bytes written once more at a time.
+const REWRITE_WINDOW: usize = 1 << 20;
 
 /// Cuts the files of a segment to what is known of it, durably. The indexes of a closed one are completed, and so are
 /// those that were built anew although a snapshot vouched for them.
@@ -24,6 +27,19 @@ pub(super) fn settle_segment(segment: &mut Segment, closed: bool) -> io::Result<
         store_waiting(&files, &mut segment.times)?;
     }
     segment.indexes_unsynced = false;
+    Ok(())
+}
+
+/// Writes the bytes between two positions once more, so that the next sync does bring them to the disk.
+pub(super) fn rewrite(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
+    let mut at = from;
+    while at < end {
+        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(REWRITE_WINDOW);
+        let mut bytes = vec![0; length];
+        read_exact_at(file, &mut bytes, at)?;
+        write_all_at(file, &[&bytes], at)?;
+        at += length as u64;
+    }
     Ok(())
 }
 

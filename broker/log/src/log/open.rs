@@ -149,7 +149,8 @@ impl Log {
         let recovery_point = Some(options.recovery_point).filter(|point| *point > options.log_start_offset);
         let recovery_point = recovery_point.unwrap_or(0);
         let refuse_damage = options.corruption == CorruptionPolicy::Refuse;
-        let limits = LoadLimits { trusted, stop_at: i64::MAX, recovery_point, refuse_damage };
+        let rewrites = !options.clean_shutdown;
+        let limits = LoadLimits { trusted, stop_at: i64::MAX, recovery_point, rewrites, refuse_damage };
         let loader = Loader {
             disk: &self.disk,
             dir: &self.dir,

@@ -92,7 +92,13 @@ impl Log {
         self.cut_unfinished_writes().map_err(|error| self.poison(error.to_string()))?;
         self.waiting_snapshots.clear();
         let bases: Vec<i64> = self.segments.iter().map(Segment::base_offset).collect();
-        let limits = LoadLimits { trusted: end, stop_at: end, recovery_point: i64::MAX, refuse_damage: true };
+        let limits = LoadLimits {
+            trusted: end,
+            stop_at: end,
+            recovery_point: i64::MAX,
+            rewrites: false,
+            refuse_damage: true,
+        };
         let loader = Loader {
             disk: &self.disk,
             dir: &self.dir,

@@ -51,11 +51,12 @@ pub(super) fn create(disk: &dyn Disk, dir: &Path, owner: &Owner<'_>) -> Result<M
     let (node_id, directory_id) = (owner.node_id, owner.new_directory_id);
     let encoded = URL_SAFE_NO_PAD.encode(directory_id.as_bytes());
     let text = format!("cluster.id={cluster_id}\ndirectory.id={encoded}\nnode.id={node_id}\nversion=1\n");
-    let path = dir.join(NAME);
-    atomic_file::replace(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))?;
+    // Before the file: who finds it takes the directory itself for durable.
     if let Some(parent) = dir.parent() {
         disk.sync_dir(parent).map_err(LogDirError::io("sync", parent))?;
     }
+    let path = dir.join(NAME);
+    atomic_file::replace(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))?;
     Ok(MetaProperties { cluster_id, node_id, directory_id })
 }
 

@@ -86,6 +86,7 @@ impl DiskFile for SimFile {
             }
             overwrite(&mut contents.cached, position, &bytes);
             let count = bytes.len();
+            contents.claim(&(position as usize..position as usize + count));
             contents.unsynced.push(Change::Write { position, bytes });
             if failing { Err(io_error()) } else { Ok(count) }
         })
@@ -93,12 +94,13 @@ impl DiskFile for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state| {
-            if state.sync_fails() {
+            let fails = state.sync_fails();
+            let contents = state.contents(self.inode)?;
+            if fails {
+                contents.give_up();
                 return Err(io_error());
             }
-            let contents = state.contents(self.inode)?;
-            contents.durable.clone_from(&contents.cached);
-            contents.unsynced.clear();
+            contents.sync();
             Ok(())
         })
     }

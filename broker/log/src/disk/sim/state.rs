@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Unit in which an unsynced write reaches the platter or not.
@@ -32,6 +33,45 @@ pub(super) struct Contents {
     pub(super) durable: Vec<u8>,
     /// Changes since the last sync.
     pub(super) unsynced: Vec<Change>,
+    /// What a failed sync left in the cache without a claim to the disk: no later sync writes it, only a new write does.
+    pub(super) dropped: Vec<Range<usize>>,
+}
+
+impl Contents {
+    /// Everything cached reaches the disk, apart from what an earlier sync gave up.
+    pub(super) fn sync(&mut self) {
+        let before = std::mem::replace(&mut self.durable, self.cached.clone());
+        for range in &self.dropped {
+            let end = range.end.min(self.durable.len());
+            for at in range.start..end {
+                self.durable[at] = before.get(at).copied().unwrap_or(0);
+            }
+        }
+        self.unsynced.clear();
+    }
+
+    /// A sync fails: as on Linux, the pages count as clean from now on.
+    pub(super) fn give_up(&mut self) {
+        for change in std::mem::take(&mut self.unsynced) {
+            if let Change::Write { position, bytes } = change {
+                let start = position as usize;
+                self.dropped.push(start..start + bytes.len());
+            }
+        }
+    }
+
+    /// These bytes are written anew.
+    pub(super) fn claim(&mut self, written: &Range<usize>) {
+        if self.dropped.is_empty() {
+            return;
+        }
+        let rest = std::mem::take(&mut self.dropped).into_iter().flat_map(|range| {
+            let before = range.start..range.end.min(written.start);
+            let behind = range.start.max(written.end)..range.end;
+            [before, behind]
+        });
+        self.dropped = rest.filter(|range| !range.is_empty()).collect();
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +192,7 @@ impl State {
         }
         if let Some(contents) = self.inodes.get_mut(inode) {
             contents.cached.clone_from(&survived);
+            contents.dropped.clear();
             contents.durable = survived;
         }
     }
