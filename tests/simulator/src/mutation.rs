@@ -21,6 +21,8 @@ pub enum Mutation {
     FetchEpochIgnored,
     /// A producer is answered when its records are appended.
     AckOnAppend,
+    /// A controller refuses an ISR without having made sure that it still is the active one.
+    RefusesUnconfirmed,
     /// A controller answers although its proposal failed.
     RepliesBeforeCommit,
     /// A process leads before its own registration has reached it, in an epoch of the process before.
@@ -77,6 +79,7 @@ pub fn all() -> Vec<Mutation> {
     let mut all = vec![
         Mutation::FetchEpochIgnored,
         Mutation::AckOnAppend,
+        Mutation::RefusesUnconfirmed,
         Mutation::RepliesBeforeCommit,
         Mutation::LeadsBeforeRegistration,
         Mutation::MarkerBeforeClose,

@@ -90,6 +90,11 @@ impl Node {
         self.process.is_some()
     }
 
+    /// Whether the process is about to stop because its disk failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.has_failed)
+    }
+
     /// A replica of the process.
     pub(crate) fn replica(&self, key: Key) -> Option<&Replica> {
         self.process.as_ref()?.replicas.get(key)?.as_ref()

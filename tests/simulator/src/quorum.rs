@@ -111,7 +111,7 @@ impl Quorum {
             return;
         };
         if let Some(proposal) = active.proposal.take() {
-            if out.random.chance(500) {
+            if out.random.chance(500) && !proposal.records.is_empty() {
                 self.append(epoch, proposal.records);
             }
             refuse_all(old, proposal.owed.into_iter().map(|(to, id, _)| (to, id)), out);
@@ -215,7 +215,9 @@ impl Quorum {
         }
         let Some(proposal) = active.proposal.take() else { return };
         if is_current {
-            self.append(epoch, proposal.records);
+            if !proposal.records.is_empty() {
+                self.append(epoch, proposal.records);
+            }
             active::answer(controller, proposal.owed, out);
             self.published(controller, out);
         } else if is_active(Mutation::RepliesBeforeCommit) {

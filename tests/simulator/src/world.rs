@@ -3,10 +3,11 @@
 mod ending;
 mod look;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use klamm_metadata::Partition;
 use klamm_metadata::controller::Command;
+use klamm_metadata::{Image, Partition};
 
 use crate::client::{Client, ClientTimer, Consumer, Producer};
 use crate::faults::{Family, Strikes};
@@ -50,6 +51,9 @@ pub(crate) struct World {
     held: Vec<Event>,
     seen_entries: usize,
     seen_epoch: i32,
+    /// The metadata record by record, and every ISR that it ever named.
+    shown: Image,
+    isrs: BTreeMap<(Key, i32), Vec<i32>>,
     acked: u64,
 }
 
@@ -87,6 +91,8 @@ impl World {
             held: Vec::new(),
             seen_entries: 0,
             seen_epoch: 0,
+            shown: Image::empty(),
+            isrs: BTreeMap::new(),
             acked: 0,
         };
         world.begin();

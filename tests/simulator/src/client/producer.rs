@@ -48,6 +48,8 @@ struct Pending {
 struct Stream {
     next_sequence: i32,
     next_number: u64,
+    /// A batch of this epoch was acknowledged.
+    is_known: bool,
     unacked: VecDeque<Pending>,
     acked_end: i64,
 }
@@ -154,6 +156,7 @@ impl Producer {
         self.connections.iter_mut().for_each(|connection| *connection += 1);
         for (partition, stream) in self.streams.iter_mut().enumerate() {
             stream.next_sequence = 0;
+            stream.is_known = false;
             for pending in std::mem::take(&mut stream.unacked) {
                 let is_sent = matches!(pending.state, State::Sent(_));
                 if pending.only_refused && !is_sent {
@@ -170,7 +173,10 @@ impl Producer {
         let Some(stream) = self.streams.get_mut(key) else { return };
         let Some(oldest) = stream.unacked.front().map(|pending| pending.number) else { return };
         // Answers come in order on a connection, so that no later one makes room for more.
-        let window = |pending: &&mut Pending| pending.number - oldest < MAX_IN_FLIGHT;
+        // A leader that knows nothing of a producer takes any sequence number, as in Kafka: were the second batch the first
+        // to reach a new leader, the first would be refused. So the first goes alone.
+        let limit = if stream.is_known { MAX_IN_FLIGHT } else { 1 };
+        let window = |pending: &&mut Pending| pending.number - oldest < limit;
         for (at, pending) in stream.unacked.iter_mut().take_while(window).enumerate() {
             let is_due = match pending.state {
                 State::Sent(_) => continue,
@@ -270,6 +276,7 @@ impl Producer {
             return;
         };
         let Some(pending) = stream.unacked.remove(at) else { return };
+        stream.is_known = true;
         stream.acked_end = stream.acked_end.max(base_offset + pending.values.len() as i64);
         for (index, value) in pending.values.into_iter().enumerate() {
             out.history.push(ClientEvent::Acked {

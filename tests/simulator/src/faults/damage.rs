@@ -15,11 +15,17 @@ use crate::world::World;
 const UNCHECKED: std::ops::Range<u64> = 12..16;
 
 impl World {
-    /// Whether a node's data may go: every partition that it holds has another member of the ISR that is up and whole.
+    /// Whether a node's data may go: every partition that it holds has another member of the ISR that is up,
+    /// registered and whole.
     fn is_spare(&self, node: usize) -> bool {
         let is_whole = |id: i32| {
             let other = usize::try_from(id).ok().and_then(|id| self.nodes.get(id));
-            other.is_some_and(|other| other.id != node && other.is_up() && !self.damaged[other.id])
+            other.is_some_and(|other| {
+                other.id != node
+                    && !self.damaged[other.id]
+                    && !other.has_failed()
+                    && self.is_registered(other.id)
+            })
         };
         let all_whole = self.damaged.iter().enumerate().all(|(other, damaged)| other == node || !damaged);
         let mut partitions = self.partitions();

@@ -200,6 +200,8 @@ impl Node {
             ..AlterPartitionRequest::default()
         };
         let id = self.command(Command::AlterPartition(request), out);
+        let node = self.id;
+        out.note(|| format!("node {node} sends ISR changes in request {id}"));
         if let Some(process) = self.process.as_mut() {
             process.alter.call = Some(id);
         }
@@ -253,6 +255,8 @@ impl Node {
         let batch = std::mem::take(&mut process.alter.batch);
         for (at, item) in batch.into_iter().enumerate() {
             let (outcome, leader_epoch) = (outcome(at), item.proposal.leader_epoch);
+            let (node, key) = (self.id, item.key);
+            out.note(|| format!("node {node}: {:?} of partition {key}: {outcome:?}", item.proposal));
             if let AlterPartitionOutcome::Committed { partition_epoch, isr, .. } = &outcome {
                 out.promised.push((item.key, *partition_epoch, isr.clone()));
             }

@@ -9,6 +9,7 @@ use klamm_wire::ErrorCode;
 use crate::party::Party;
 
 /// What a replica does.
+#[derive(Debug)]
 pub(crate) enum Role {
     /// There is no leader, or none is known.
     Idle,

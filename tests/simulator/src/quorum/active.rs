@@ -6,6 +6,7 @@ use klamm_metadata::controller::{Command, Controller, Reply};
 use klamm_metadata::{Image, Record};
 
 use crate::message::Message;
+use crate::mutation::{Mutation, is_active};
 use crate::outbox::Outbox;
 use crate::party::Party;
 use crate::queue::{Event, MS, Micros};
@@ -84,6 +85,12 @@ impl Active {
             let random = &mut out.random;
             let decision =
                 self.controller.handle(&working, command, now_ms, next_offset, &mut || random.next());
+            if let Reply::AlterPartition(reply) = &decision.reply {
+                let codes: Vec<i16> =
+                    reply.topics.iter().flat_map(|t| &t.partitions).map(|p| p.error_code).collect();
+                let (epoch, records) = (self.epoch, decision.records.len());
+                out.note(|| format!("controller {node} in epoch {epoch} decides request {id}: {codes:?}, {records} records"));
+            }
             working.apply(working.offset(), working.epoch(), &decision.records);
             records.extend(decision.records);
             owed.push((from, id, decision.reply));
@@ -91,7 +98,8 @@ impl Active {
         self.propose(node, records, owed, out);
     }
 
-    /// Proposes what was decided; without records there is nothing to wait for.
+    /// Proposes what was decided. Without records there is nothing to wait for, unless a leader relies on the refusal: a
+    /// controller that was replaced and does not know must not refuse what its successor has accepted.
     pub(super) fn propose(
         &mut self,
         node: usize,
@@ -99,7 +107,9 @@ impl Active {
         owed: Vec<(Party, u64, Reply)>,
         out: &mut Outbox,
     ) {
-        if records.is_empty() {
+        let decides_isr = |(_, _, reply): &(Party, u64, Reply)| matches!(reply, Reply::AlterPartition(_));
+        let needs_quorum = owed.iter().any(decides_isr) && !is_active(Mutation::RefusesUnconfirmed);
+        if records.is_empty() && !needs_quorum {
             return answer(node, owed, out);
         }
         self.serial += 1;

@@ -71,6 +71,11 @@ impl World {
         let leads = replica.role.led_epoch().is_some();
         let batches = read_log(replica, from, high_watermark);
         replica.checked_to = batches.last().map_or(from, |batch| batch.next);
+        if leads && self.trace.prints() {
+            let text =
+                format!("node {node} commits partition {key} up to {high_watermark}: {:?}", replica.role);
+            self.trace.say(self.out.now, format_args!("{text}"));
+        }
         self.tell_server(&ServerEvent::Visible { node, partition: key, leads, batches });
         if leads {
             self.look_at_candidates(key);
@@ -123,6 +128,8 @@ impl World {
 
     /// The partition that the record changes.
     fn look_at_record(&mut self, record: &Record) -> Option<Key> {
+        let (offset, epoch) = (self.shown.offset() + 1, self.quorum.epoch);
+        self.shown.apply(offset, epoch, std::slice::from_ref(record));
         match record {
             Record::RegisterBroker(r) => {
                 let node = r.broker_id as usize;
@@ -132,9 +139,11 @@ impl World {
                 None
             }
             Record::PartitionChange(r) => {
-                let image = &self.quorum.images[self.seen_entries - 1];
-                let topic = image.topic_by_id(r.topic_id)?;
-                self.topology.key(&topic.name, r.partition_id)
+                let topic = self.shown.topic_by_id(r.topic_id)?;
+                let key = self.topology.key(&topic.name, r.partition_id)?;
+                let partition = topic.partitions.get(&r.partition_id)?;
+                self.isrs.insert((key, partition.partition_epoch), partition.isr.clone());
+                Some(key)
             }
             _ => None,
         }
@@ -167,20 +176,22 @@ impl World {
                 && !self.nodes[node].is_wiped
                 && self.partitions().all(|(_, p)| is_member(&p))
             {
-                let is_registered = self.nodes[node].process.as_ref().is_some_and(|process| {
-                    let broker = self.quorum.image.broker(node as i32);
-                    broker.is_some_and(|broker| broker.epoch == process.broker_epoch)
-                });
-                self.damaged[node] = !is_registered;
+                self.damaged[node] = !self.is_registered(node);
             }
         }
     }
 
+    /// Whether the controllers know this very process of the node.
+    pub(crate) fn is_registered(&self, node: usize) -> bool {
+        self.nodes[node].process.as_ref().is_some_and(|process| {
+            let broker = self.quorum.image.broker(node as i32);
+            broker.is_some_and(|broker| broker.epoch == process.broker_epoch)
+        })
+    }
+
+    /// Whether any record made this the ISR; a later one of the same entry may have changed it again.
     fn is_committed(&self, key: Key, partition_epoch: i32, isr: &[i32]) -> bool {
-        let (topic, index) = self.topology.name(key);
-        let images = self.quorum.images.iter().rev();
-        let mut partitions = images.filter_map(|image| image.partition(topic, index));
-        partitions.any(|partition| partition.partition_epoch == partition_epoch && partition.isr == isr)
+        self.isrs.get(&(key, partition_epoch)).is_some_and(|committed| committed == isr)
     }
 
     pub(super) fn look_at_image(&mut self, node: usize) {
