@@ -102,8 +102,6 @@ reasons! {
     Progressing,
     /// The resource was stopped on purpose.
     Stopped,
-    /// The resource is being deleted.
-    Deleting,
     /// The resource contradicts itself or another one.
     InvalidSpec,
     /// Fewer nodes are asked for than exist, and nodes cannot be drained.
@@ -126,8 +124,6 @@ reasons! {
     ImageUnavailable,
     /// There is no Kubernetes node on which a pod may run.
     PodsUnschedulable,
-    /// The volume of a node is not there.
-    VolumeUnavailable,
     /// A listener has no address from outside yet.
     ListenerPending,
     /// A Secret that the resource names is not there.

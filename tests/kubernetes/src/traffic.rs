@@ -19,7 +19,7 @@ use lane::{Lane, Progress};
 
 /// A client gives a broker up after this long: pauses are to be those of the cluster, and not the patience of clients.
 /// A batch that is sent again is stored once.
-const REQUEST: Duration = Duration::from_millis(400);
+const REQUEST: Duration = Duration::from_millis(250);
 /// How long readers may take to reach what is acknowledged.
 const CATCH_UP: Duration = Duration::from_secs(30);
 

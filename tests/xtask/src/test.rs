@@ -9,6 +9,8 @@ use crate::{clients, tidy, workspace};
 
 /// Tests of whole clusters and of foreign clients.
 const CLUSTER_TESTS: &str = "klamm-cluster-tests";
+/// Its tests break rules of the broker's crates, which no other build must be able to.
+const SIMULATOR: &str = "klamm-simulator";
 /// Suites with an environment and a command of their own: `cargo xtask compose` and `cargo xtask e2e`.
 const ELSEWHERE: [&str; 2] = ["klamm-compose-tests", "klamm-kubernetes-tests"];
 
@@ -52,6 +54,12 @@ pub fn run(args: &Args) -> Result<()> {
     shell::run(cargo().args(["build", "--package", "klamm-broker", "--package", "klamm-operator"]))?;
     step("tests");
     shell::run(&mut nextest(args)?)?;
+    step("simulated clusters");
+    shell::run(
+        cargo()
+            .args(["nextest", "run", "--no-fail-fast", "--no-tests", "pass", "--package", SIMULATOR])
+            .args(&args.filter),
+    )?;
     if args.filter.is_none() {
         step("examples in documentation");
         shell::run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))?;
@@ -66,7 +74,7 @@ fn nextest(args: &Args) -> Result<Command> {
     command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     command.env("KLAMM_BROKER_BIN", &broker).env("KLAMM_BROKER_BINARY", &broker);
     command.env("KLAMM_CLIENTS", clients::installed()?);
-    command.args(ELSEWHERE.iter().flat_map(|suite| ["--exclude", suite]));
+    command.args(ELSEWHERE.iter().chain([&SIMULATOR]).flat_map(|suite| ["--exclude", suite]));
     if args.quick {
         command.args(["--exclude", CLUSTER_TESTS]);
     }

@@ -53,14 +53,44 @@ pub fn trouble(pod: &Pod, now: Timestamp) -> Option<(Reason, String)> {
     let ended = container.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.message.as_deref());
     let detail = ended.or_else(|| waiting?.message.as_deref()).unwrap_or_default().trim();
     let last_line = detail.lines().last().unwrap_or_default();
+    let said = format!("pod {name} is in {reason}: {last_line}");
     let word = match reason {
         "CrashLoopBackOff" => Reason::NodeCrashing,
         "ImagePullBackOff" | "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName" => {
-            Reason::ImageUnavailable
+            return Some(no_image(pod, said));
         }
+        _ if names_missing_secret(last_line) => Reason::SecretMissing,
         _ => Reason::NodeCannotStart,
     };
-    Some((word, format!("pod {name} is in {reason}: {last_line}")))
+    Some((word, said))
+}
+
+/// An image that cannot be pulled. Pull secrets that are not there are the likeliest reason; the operator may not look at
+/// Secrets, so that it only names them.
+fn no_image(pod: &Pod, said: String) -> (Reason, String) {
+    let secrets: Vec<&str> = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.image_pull_secrets.iter().flatten())
+        .map(|one| one.name.as_str())
+        .collect();
+    if secrets.is_empty() {
+        return (Reason::ImageUnavailable, said);
+    }
+    let word = if names_missing_secret(&said) { Reason::SecretMissing } else { Reason::ImageUnavailable };
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+    let secrets = secrets.join(" ");
+    (
+        word,
+        format!(
+            "{said}; see whether the pull secrets are there: kubectl get secret --namespace {namespace} {secrets}"
+        ),
+    )
+}
+
+/// How Kubernetes says that a Secret is not there.
+fn names_missing_secret(said: &str) -> bool {
+    said.contains("image pull secrets") || (said.contains("secret") && said.contains("not found"))
 }
 
 fn unschedulable(pod: &Pod, now: Timestamp) -> Option<&str> {
@@ -164,6 +194,24 @@ mod tests {
         let (reason, message) = trouble(&pod, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(reason, Reason::NodeCrashing);
         assert_eq!(message, "pod c-kafka-0 is in CrashLoopBackOff: no such disk");
+    }
+
+    #[test]
+    fn secrets_that_may_be_missing_are_named() {
+        let waiting =
+            |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+        let mut pulling =
+            with("False", "2026-01-01T00:00:01Z", container(false, waiting("ErrImagePull", "denied"), ""));
+        pulling.metadata.namespace = Some("shop".into());
+        assert_eq!(trouble(&pulling, Timestamp::UNIX_EPOCH).unwrap().0, Reason::ImageUnavailable);
+        let secrets = serde_json::from_value(json!([{"name": "registry"}])).unwrap();
+        pulling.spec.as_mut().unwrap().image_pull_secrets = Some(secrets);
+        let (reason, message) = trouble(&pulling, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(reason, Reason::ImageUnavailable);
+        assert!(message.ends_with("kubectl get secret --namespace shop registry"), "{message}");
+        let config = waiting("CreateContainerConfigError", "secret \"key\" not found");
+        let pod = with("False", "2026-01-01T00:00:01Z", container(false, config, ""));
+        assert_eq!(trouble(&pod, Timestamp::UNIX_EPOCH).unwrap().0, Reason::SecretMissing);
     }
 
     #[test]

@@ -149,3 +149,17 @@ pub fn unservable_clusters_say_so(bed: &Bed) -> Result<String> {
     ensure!(made == 0, "{made} stateful sets were made");
     Ok(format!("{} clusters", cases.len()))
 }
+
+/// A Secret that the resource names and nobody made: the image cannot be pulled, and the status says what to look for.
+pub fn missing_secret_is_named(bed: &Bed) -> Result<String> {
+    let namespace = Namespace::create(&bed.kubernetes, "e2e-secret")?;
+    let mut manifest = cluster("closed", 1);
+    manifest["spec"]["kafka"]["image"] = json!("registry.invalid/klamm/broker:1");
+    manifest["spec"]["kafka"]["template"] = json!({ "pod": { "imagePullSecrets": [{ "name": "nowhere" }] } });
+    namespace.apply(&manifest)?;
+    let says = |cluster: &Value, word: &str| cluster["status"]["conditions"].to_string().contains(word);
+    let told = namespace.until(CLUSTER, "closed", "names the Secret", |cluster| {
+        says(cluster, "kubectl get secret --namespace e2e-secret nowhere")
+    })?;
+    Ok(condition_of(&told, "Stalled")["reason"].as_str().unwrap_or_default().to_owned())
+}

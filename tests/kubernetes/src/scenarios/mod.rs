@@ -43,6 +43,7 @@ pub const ALL: &[Scenario] = &[
     scenario("bad_resources_are_refused_with_the_way_out", admission::bad_resources_are_refused),
     scenario("bad_changes_are_refused_with_the_way_out", admission::bad_changes_are_refused),
     scenario("clusters_that_cannot_be_served_say_so", admission::unservable_clusters_say_so),
+    scenario("missing_secret_is_named", admission::missing_secret_is_named),
     scenario("topic_is_created_grows_and_never_shrinks", topics::created_grows_and_never_shrinks),
     scenario("topic_config_is_applied_and_taken_back", topics::config_is_applied_and_taken_back),
     scenario("unknown_topic_config_is_named", topics::unknown_config_is_named),
