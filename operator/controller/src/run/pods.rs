@@ -51,6 +51,8 @@ pub fn trouble(pod: &Pod, now: Timestamp) -> Option<(Reason, String)> {
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
     let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).filter(|r| STUCK.contains(r))?;
     let ended = container.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.message.as_deref());
+    // What a container said when it ended explains why it ends again and again, and nothing else.
+    let ended = ended.filter(|said| reason == "CrashLoopBackOff" && !said.trim().is_empty());
     let detail = ended.or_else(|| waiting?.message.as_deref()).unwrap_or_default().trim();
     let last_line = detail.lines().last().unwrap_or_default();
     let said = format!("pod {name} is in {reason}: {last_line}");
