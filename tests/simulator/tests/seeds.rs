@@ -3,7 +3,7 @@
 use klamm_simulator::{Family, Options, Strikes, replay_command, run};
 
 /// Few enough for a debug build; `klamm-sim --seeds` runs as many as one likes.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 100;
 
 #[test]
 fn no_property_is_violated() {

@@ -122,7 +122,7 @@ impl Consumer {
         match served {
             Served::Records { bytes, .. } => {
                 self.polled(key, bytes, out);
-                return self.read(key, out);
+                self.read(key, out);
             }
             Served::Diverging(_) | Served::OutOfRange { .. } => {
                 out.history.push(ClientEvent::PositionLost { consumer, partition: key, position });
