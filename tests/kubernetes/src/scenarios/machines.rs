@@ -81,5 +81,8 @@ pub fn roll_waits_and_names_blockers(bed: &Bed) -> Result<String> {
     busy.healed()?;
     let seen = watch.finish()?;
     ensure!(seen.away_at_once <= 1, "{} brokers were away at once: {:?}", seen.away_at_once, seen.roll);
-    Ok(blocked["status"]["operations"]["roll"]["brokers"][0]["blockers"][0].to_string())
+    let brokers = blocked["status"]["operations"]["roll"]["brokers"].as_array().into_iter().flatten();
+    let named: Vec<String> =
+        brokers.map(|broker| format!("{}: {}", broker["id"], broker["blockers"])).collect();
+    Ok(named.join(", "))
 }
