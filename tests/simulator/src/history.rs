@@ -38,6 +38,8 @@ pub enum ClientEvent {
         partition: Key,
         /// Sequence number of its first record.
         sequence: i32,
+        /// Who refused it: only a leader that has not been replaced has all that was acknowledged.
+        node: usize,
     },
     /// A consumer got records.
     Polled {

@@ -33,6 +33,8 @@ pub enum Mutation {
     MarkerAfterFailure,
     /// A log that was poisoned while it was truncated is kept as if nothing had happened.
     TruncationFailureIgnored,
+    /// A disk counts as full until a write succeeds, also when nothing is left to write.
+    DiskFullRemembered,
     /// The coordinator answers a commit before it is replicated.
     CommitAnsweredEarly,
 }
@@ -85,6 +87,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::MarkerBeforeClose,
         Mutation::MarkerAfterFailure,
         Mutation::TruncationFailureIgnored,
+        Mutation::DiskFullRemembered,
         Mutation::CommitAnsweredEarly,
     ];
     #[cfg(feature = "mutations")]

@@ -90,9 +90,9 @@ impl Node {
         self.process.is_some()
     }
 
-    /// Whether the process is about to stop because its disk failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.has_failed)
+    /// Whether the process is about to stop.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.has_failed || process.stopping.is_some())
     }
 
     /// A replica of the process.

@@ -2,7 +2,8 @@
 //!
 //! Not here, as no seed of some thousand shows them: `RefusesUnconfirmed` and `StalePartitionEpochAccepted` (a few in ten
 //! thousand), `BrokerEpochIgnored` and `BrokerEpochOfMembersIgnored` (leader and controller guard each other; the simulation
-//! of `broker/replica` catches the first), `ReplicationChecksNoCrc` (needs `--faults Rot`), `UnfencedBeforeCaughtUp`.
+//! of `broker/replica` catches the first), `ReplicationChecksNoCrc` (needs `--faults Rot`), `DiskFullRemembered` (seed 107158),
+//! `UnfencedBeforeCaughtUp`.
 
 use klamm_simulator::{Family, Mutation, Options, run};
 

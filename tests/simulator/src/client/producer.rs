@@ -300,7 +300,7 @@ impl Producer {
             .is_some_and(|pending| pending.sequence == sent.sequence);
         if is_first {
             let (producer, partition, sequence) = (self.id, sent.key, sent.sequence);
-            out.history.push(ClientEvent::SequenceRefused { producer, partition, sequence });
+            out.history.push(ClientEvent::SequenceRefused { producer, partition, sequence, node: sent.node });
         }
         self.refused(sent, id, ErrorCode::OutOfOrderSequenceNumber, out);
     }

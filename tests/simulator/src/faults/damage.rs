@@ -23,7 +23,7 @@ impl World {
             other.is_some_and(|other| {
                 other.id != node
                     && !self.damaged[other.id]
-                    && !other.has_failed()
+                    && !other.is_leaving()
                     && self.is_registered(other.id)
             })
         };

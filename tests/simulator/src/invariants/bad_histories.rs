@@ -204,6 +204,6 @@ fn p18_a_producer_that_was_fenced_and_appends() {
 
 #[test]
 fn p20_a_sequence_that_follows_and_is_refused() {
-    let refused = Client(ClientEvent::SequenceRefused { producer: 7, partition: 0, sequence: 3 });
+    let refused = Client(ClientEvent::SequenceRefused { producer: 7, partition: 0, sequence: 3, node: 0 });
     assert_eq!(violated(vec![refused]), "P20 honest errors");
 }

@@ -13,7 +13,7 @@ impl Invariant for HonestErrors {
 
     fn client(&mut self, event: &ClientEvent) -> Verdict {
         match event {
-            ClientEvent::SequenceRefused { producer, partition, sequence } => Err(format!(
+            ClientEvent::SequenceRefused { producer, partition, sequence, .. } => Err(format!(
                 "sequence {sequence} of producer {producer} in partition {partition} follows what was acknowledged and is refused"
             )),
             _ => Ok(()),

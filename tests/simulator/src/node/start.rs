@@ -22,7 +22,7 @@ use crate::message::Key;
 use crate::outbox::Outbox;
 use crate::queue::{Event, MS, Micros, NodeTimer};
 use crate::quorum::CLUSTER_ID;
-use crate::topology::CONTROLLERS;
+use crate::topology::{CONTROLLERS, Topology};
 
 /// The data directory.
 pub(crate) const DATA_DIR: &str = "/data";
@@ -194,15 +194,21 @@ impl Node {
         let kinds = [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark];
         for ((kind, old), new) in kinds.into_iter().zip(&mut process.checkpointed).zip(now) {
             if *old != new {
+                if kind == Checkpoint::RecoveryPoint {
+                    // A write that fails may have reached the file.
+                    note_points(&self.topology, &new, &mut self.recovery_points);
+                }
                 process.dir.write_checkpoint(kind, &new)?;
                 *old = new;
             }
         }
-        for (key, point) in self.recovery_points.iter_mut().enumerate() {
-            let (topic, index) = self.topology.name(key);
-            let stored = process.checkpointed[0].get(&TopicPartition::new(topic, index));
-            *point = stored.copied().unwrap_or(0);
-        }
         Ok(())
+    }
+}
+
+fn note_points(topology: &Topology, stored: &Checkpoints, points: &mut [i64]) {
+    for (key, point) in points.iter_mut().enumerate() {
+        let (topic, index) = topology.name(key);
+        *point = stored.get(&TopicPartition::new(topic, index)).copied().unwrap_or(0);
     }
 }

@@ -8,6 +8,7 @@ use klamm_wire::ErrorCode;
 use super::Node;
 use super::replica::{Io, Replica, Role, Sparks};
 use crate::message::Key;
+use crate::mutation::{Mutation, is_active};
 use crate::outbox::Outbox;
 use crate::queue::{MS, NodeTimer};
 
@@ -24,7 +25,11 @@ impl Node {
         }
         let job = if matches!(replica.role, Role::Offline) { None } else { replica.log.start_write() };
         match job {
-            None => replica.io = Io::Idle,
+            None => {
+                // Nothing waits for space any more, for example after a truncation.
+                replica.disk_full &= is_active(Mutation::DiskFullRemembered);
+                replica.io = Io::Idle;
+            }
             Some(job) => {
                 process.serial += 1;
                 let serial = process.serial;

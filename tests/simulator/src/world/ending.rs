@@ -66,7 +66,9 @@ impl World {
             return Some(format!("partition {key} is not led: {partition:?}"));
         };
         if partition.isr.len() != partition.replicas.len() {
-            return Some(format!("partition {key} is not fully in sync: {partition:?}"));
+            let roles: Vec<_> =
+                self.nodes.iter().map(|node| node.replica(key).map(|replica| &replica.role)).collect();
+            return Some(format!("partition {key} is not fully in sync: {partition:?}; {roles:?}"));
         }
         let end = leader.log.end_offset();
         let behind = partition.replicas.iter().find(|id| {

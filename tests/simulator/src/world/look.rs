@@ -48,6 +48,7 @@ impl World {
 
     fn note_client(&mut self, event: &ClientEvent) {
         match event {
+            ClientEvent::SequenceRefused { partition, node, .. } if !self.leads(*node, *partition) => return,
             ClientEvent::Acked { value, offset, partition, .. } => {
                 self.acked += 1;
                 self.trace.mix(*value ^ (*offset as u64) << 20 ^ (*partition as u64) << 60);
@@ -59,6 +60,12 @@ impl World {
         }
         let violation = self.invariants.client(event);
         self.violation = self.violation.take().or(violation);
+    }
+
+    /// Whether the controllers have this node lead, now.
+    fn leads(&self, node: usize, key: Key) -> bool {
+        let (topic, index) = self.topology.name(key);
+        self.quorum.image.partition(topic, index).is_some_and(|partition| partition.leader == node as i32)
     }
 
     fn look_at_high_watermark(&mut self, node: usize, key: Key) {
