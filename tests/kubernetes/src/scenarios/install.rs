@@ -14,6 +14,17 @@ pub fn chart_test_passes(_bed: &Bed) -> Result<String> {
     Ok(String::new())
 }
 
+/// `--dry-run=server`: the API server is asked, and nothing changes.
+pub fn chart_is_tried_on_the_server(_bed: &Bed) -> Result<String> {
+    let release = ["upgrade", operator::RELEASE, operator::CHART, "--namespace", operator::NAMESPACE];
+    let revision = || helm(&["history", operator::RELEASE, "--namespace", operator::NAMESPACE]);
+    let before = revision()?;
+    let said = helm(&[release.as_slice(), &["--dry-run=server"]].concat())?;
+    ensure!(said.contains("kind: Deployment") && said.contains("first message"), "{said}");
+    ensure!(revision()? == before, "a dry run made a revision");
+    Ok(String::new())
+}
+
 /// `kubectl explain` and short names.
 pub fn kubectl_explains_the_resources(_bed: &Bed) -> Result<String> {
     for (path, word) in [

@@ -38,6 +38,7 @@ const fn on_testbed(name: &'static str, run: fn(&Bed) -> Result<String>) -> Scen
 /// All of them. Those from `deleted_pod` to `fourth_broker` share a cluster of three brokers and its traffic.
 pub const ALL: &[Scenario] = &[
     scenario("chart_test_passes", install::chart_test_passes),
+    scenario("chart_is_tried_on_the_server", install::chart_is_tried_on_the_server),
     scenario("kubectl_explains_the_resources", install::kubectl_explains_the_resources),
     scenario("quickstart_becomes_ready_and_serves_a_pod", quickstart::becomes_ready_and_serves_a_pod),
     scenario("bad_resources_are_refused_with_the_way_out", admission::bad_resources_are_refused),
