@@ -33,15 +33,17 @@ enum Gate {
 }
 
 impl FollowerState {
-    /// Begins to follow.
+    /// Begins to follow. A log that holds records of a later epoch than the leader's shows that the metadata is old, and the
+    /// leader perhaps one that was replaced: nothing is fetched, and so nothing truncated, before newer metadata.
     pub fn new(start: FollowerStart) -> Self {
+        let is_old = start.log.last_epoch > start.leader_epoch && !is_active(Mutation::FollowsOldLeader);
         Self {
             leader: start.leader,
             leader_epoch: start.leader_epoch,
             high_watermark: start.high_watermark.min(start.log.end),
             leader_high_watermark: 0,
             log: start.log,
-            gate: Gate::Open,
+            gate: if is_old { Gate::NextMetadata } else { Gate::Open },
             failures: 0,
         }
     }

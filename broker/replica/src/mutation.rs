@@ -24,6 +24,8 @@ pub enum Mutation {
     DivergenceIgnored,
     /// A follower whose log parts from the leader's truncates to its high watermark (before KIP-101).
     TruncatesToHighWatermark,
+    /// A follower fetches from the leader of an epoch that is over, as its own log shows.
+    FollowsOldLeader,
     /// A follower takes answers to whatever it asked for before.
     StaleAnswerTaken,
 }
@@ -47,7 +49,7 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 10] = [
+        pub const ALL: [Self; 11] = [
             Self::HighWatermarkBelowMinIsr,
             Self::HighWatermarkIgnoresPendingExpansion,
             Self::LeaderCountsUndurable,
@@ -57,6 +59,7 @@ mod seeded {
             Self::FollowerFetchesBeforeFlush,
             Self::DivergenceIgnored,
             Self::TruncatesToHighWatermark,
+            Self::FollowsOldLeader,
             Self::StaleAnswerTaken,
         ];
     }

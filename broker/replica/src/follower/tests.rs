@@ -113,3 +113,11 @@ fn an_answer_to_an_earlier_fetch_is_ignored() {
     let effects = follower.step(FollowerEvent::Answered { asked, answer: records(12) }, 0);
     assert_eq!(effects, FollowerEffects::default());
 }
+
+#[test]
+fn a_leader_of_an_earlier_epoch_than_the_log_is_not_followed() {
+    let log = LogEnds { start: 0, end: 13, durable_end: 13, last_epoch: 3 };
+    let start = |leader_epoch| FollowerStart { leader: 1, leader_epoch, log, high_watermark: 13 };
+    assert_eq!(FollowerState::new(start(0)).next_fetch(0), NextFetch::AfterMetadata);
+    assert!(matches!(FollowerState::new(start(3)).next_fetch(0), NextFetch::Now(_)));
+}
