@@ -33,6 +33,8 @@ pub enum Mutation {
     MarkerAfterFailure,
     /// A log that was poisoned while it was truncated is kept as if nothing had happened.
     TruncationFailureIgnored,
+    /// The stored recovery point stays where it was when a log is truncated below it.
+    RecoveryPointOutlivesTruncation,
     /// A disk counts as full until a write succeeds, also when nothing is left to write.
     DiskFullRemembered,
     /// The coordinator answers a commit before it is replicated.
@@ -88,6 +90,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::MarkerAfterFailure,
         Mutation::TruncationFailureIgnored,
         Mutation::DiskFullRemembered,
+        Mutation::RecoveryPointOutlivesTruncation,
         Mutation::CommitAnsweredEarly,
     ];
     #[cfg(feature = "mutations")]

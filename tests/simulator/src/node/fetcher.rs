@@ -163,6 +163,7 @@ impl Node {
         for (key, asked, served) in parts {
             let failure = self
                 .change(key, out, |replica, now_ms, sparks| replica.answered(asked, served, now_ms, sparks));
+            self.renew_points(out);
             if let Some(Some(failure)) = failure {
                 out.note(|| format!("node {node}: the leader's answer was not applied to {key}: {failure}"));
             }

@@ -66,10 +66,12 @@ impl Replica {
             Some(LogAction::Append) => self.append_served(served, sparks),
             Some(LogAction::TruncateTo(end)) => {
                 self.checked_to = self.checked_to.min(end);
+                self.outdated_point = true;
                 self.log.truncate_to(end).map_err(|e| e.to_string())
             }
             Some(LogAction::RestartAt(start)) => {
                 self.checked_to = self.checked_to.min(start);
+                self.outdated_point = true;
                 self.log.reset_to(start).map_err(|e| e.to_string())
             }
         };

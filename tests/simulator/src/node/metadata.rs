@@ -92,7 +92,7 @@ impl Node {
                 continue;
             };
             if self.replica(key).is_none()
-                && let Err(error) = self.open_replica(key, Some(change.topic.id))
+                && let Err(error) = self.open_replica(key, Some(change.topic.id), out)
             {
                 self.directory_failed(format!("cannot open partition {key}: {error}"), out);
             }

@@ -57,6 +57,8 @@ pub(crate) struct Replica {
     pub(super) io: Io,
     pub(crate) disk_full: bool,
     pub(super) acks: VecDeque<Waiter>,
+    /// The log ends below its stored recovery point, or has: that would vouch for what comes next.
+    pub(super) outdated_point: bool,
     /// Up to where the invariants have seen this log.
     pub(crate) checked_to: i64,
 }
@@ -112,6 +114,7 @@ impl Replica {
             io: Io::Idle,
             disk_full: false,
             acks: VecDeque::new(),
+            outdated_point: false,
             checked_to: 0,
         }
     }

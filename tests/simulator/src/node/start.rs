@@ -19,6 +19,7 @@ use super::parked::Parked;
 use super::replica::Replica;
 use crate::disk::FusedDisk;
 use crate::message::Key;
+use crate::mutation::{Mutation, is_active};
 use crate::outbox::Outbox;
 use crate::queue::{Event, MS, Micros, NodeTimer};
 use crate::quorum::CLUSTER_ID;
@@ -106,7 +107,7 @@ impl Node {
         self.process = Some(process);
         for entry in found.into_iter().filter(|entry| entry.state == PartitionDirState::Live) {
             if let Some(key) = self.topology.key(&entry.partition.topic, entry.partition.partition) {
-                self.open_replica(key, entry.topic_id)?;
+                self.open_replica(key, entry.topic_id, out)?;
             }
         }
         Ok(())
@@ -139,6 +140,7 @@ impl Node {
     }
 
     fn begin(&mut self, out: &mut Outbox) {
+        self.renew_points(out);
         self.pull(out);
         let firsts = [(NodeTimer::Heartbeat, 20), (NodeTimer::CheckLag, 300), (NodeTimer::Checkpoint, 1_500)];
         for (timer, latest_ms) in firsts {
@@ -152,7 +154,12 @@ impl Node {
         self.process.as_ref().is_none_or(|process| id < process.first_id)
     }
 
-    pub(super) fn open_replica(&mut self, key: Key, topic_id: Option<Uuid>) -> Result<(), LogError> {
+    pub(super) fn open_replica(
+        &mut self,
+        key: Key,
+        topic_id: Option<Uuid>,
+        out: &mut Outbox,
+    ) -> Result<(), LogError> {
         let (topic, index) = self.topology.name(key);
         let config = self.topology.log_config();
         let Some(process) = self.process.as_mut() else { return Ok(()) };
@@ -168,9 +175,29 @@ impl Node {
         };
         let high_watermark = at(high_watermarks);
         let disk: Arc<dyn Disk> = Arc::new(process.disk.clone());
-        let (log, _) = Log::open(disk, process.dir.partition_dir(topic, index), config, options)?;
-        process.replicas[key] = Some(Replica::new(log, high_watermark));
+        let (log, report) = Log::open(disk, process.dir.partition_dir(topic, index), config, options)?;
+        let (node, end) = (self.id, log.end_offset());
+        out.note(|| format!("node {node} opens partition {key}, end {end}: {options:?} {report:?}"));
+        let mut replica = Replica::new(log, high_watermark);
+        replica.outdated_point = end < options.recovery_point;
+        process.replicas[key] = Some(replica);
         Ok(())
+    }
+
+    /// Lowers the stored recovery points of logs that were truncated, before anything is written behind their ends: a point
+    /// above would call that durable after a crash.
+    pub(super) fn renew_points(&mut self, out: &mut Outbox) {
+        let Some(process) = self.process.as_mut() else { return };
+        let mut outdated = false;
+        for replica in process.replicas.iter_mut().flatten() {
+            outdated |= std::mem::take(&mut replica.outdated_point);
+        }
+        if outdated
+            && !is_active(Mutation::RecoveryPointOutlivesTruncation)
+            && let Err(error) = self.write_checkpoints()
+        {
+            self.directory_failed(error.to_string(), out);
+        }
     }
 
     /// Stores recovery points and high watermarks.
