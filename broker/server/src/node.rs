@@ -75,6 +75,8 @@ pub struct Parts {
     pub cluster_id: Str,
     /// Id of the log directory.
     pub directory_id: Uuid,
+    /// Id of this run of the process.
+    pub incarnation: Uuid,
     /// Broker epoch of the last clean shutdown.
     pub previous_broker_epoch: i64,
     /// Advertised listeners.
@@ -107,7 +109,7 @@ impl Node {
             config: parts.config,
             cluster_id: parts.cluster_id,
             directory_id: parts.directory_id,
-            incarnation: Uuid::new_v4(),
+            incarnation: parts.incarnation,
             previous_broker_epoch: parts.previous_broker_epoch,
             advertised: parts.advertised,
             standing: parts.standing,

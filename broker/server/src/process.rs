@@ -25,6 +25,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use crate::alter_partition;
 use crate::api::BrokerService;
@@ -210,10 +211,12 @@ fn build_node(
     let cluster_id = Str::copy_from(dir.cluster_id());
     let previous_broker_epoch = dir.previous_broker_epoch().unwrap_or(-1);
     let directory_id = dir.directory_id();
+    let incarnation = Uuid::new_v4();
     let registry = Arc::new(Registry::open(RegistryParts {
         disk,
         dir,
         node_id: config.node_id,
+        incarnation,
         properties: config.properties.clone(),
         standing: standing.clone(),
         inter_broker_listener: config.inter_broker_listener.clone(),
@@ -226,6 +229,7 @@ fn build_node(
         advertised: bound.advertised(&config),
         cluster_id,
         directory_id,
+        incarnation,
         previous_broker_epoch,
         leader: source.leader,
         registry,

@@ -66,6 +66,10 @@ impl Partition {
             _ => Ok(()),
         });
         state.log_changed(now_ms);
+        if let Some(reason) = state.log.offline_reason().map(str::to_owned) {
+            let _idle = self.failed(state, &reason, wakeups);
+            return;
+        }
         if let Err(error) = done {
             warn!(topic = %self.topic, partition = self.index, %error, "the leader's answer was not applied");
             let Role::Follower(follower) = &mut state.role else { return };
@@ -84,12 +88,14 @@ impl Partition {
         } else if end < from {
             info!(topic = %self.topic, partition = self.index, from, to = end, "truncated to the leader's log");
         }
+        state.is_overstated = true;
         state.log.truncate_to(end).map_err(|e| e.to_string())
     }
 
     fn restart(&self, state: &mut State, start: i64) -> Result<(), String> {
         let (from, end) = (state.log.start_offset(), state.log.end_offset());
         warn!(topic = %self.topic, partition = self.index, from, end, start, "the leader's log starts later; starting over there");
+        state.is_overstated = true;
         state.log.reset_to(start).map_err(|e| e.to_string())
     }
 }
@@ -115,6 +121,7 @@ fn begin_inside_batch(state: &mut State, records: &Bytes) -> Result<(), String> 
     }
     let first = BatchHeader::parse(records).map_err(|e| e.to_string())?;
     if first.base_offset < start && first.last_offset() >= start {
+        state.is_overstated = true;
         state.log.reset_to(first.base_offset).map_err(|e| e.to_string())?;
     }
     Ok(())

@@ -2,13 +2,14 @@
 //!
 //! | file | one thing |
 //! |---|---|
-//! | `registry` | all replicas, kept as the metadata has it; start-up, checkpoints, retention, shutdown |
+//! | `registry` | all replicas, kept as the metadata has it; start-up, retention, shutdown |
 //! | `replica` | one replica: its log and its role behind one lock |
 //! | `role` | the role, and how metadata changes it |
 //! | `append`, `produced`, `acks` | producing: checks, the append, and who waits for it |
 //! | `engine`, `write` | the threads that write logs, and one write |
 //! | `fetch`, `parked`, `lookup` | reading, waiting for news, questions about offsets |
 //! | `fetcher`, `follow` | fetching from leaders, and what an answer does to a replica |
+//! | `checkpoints` | what is stored about logs, and taken back before it vouches for too much |
 //! | `alter` | proposals to the controller |
 //!
 //! Appends and reads take one short lock and never wait for the disk; what has to wait runs on the engine's threads, or
@@ -17,6 +18,7 @@
 mod acks;
 mod alter;
 mod append;
+mod checkpoints;
 mod engine;
 mod error;
 mod fetch;

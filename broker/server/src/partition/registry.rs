@@ -1,7 +1,6 @@
 //! All replicas on this broker, kept as the metadata has it.
 
 mod apply;
-mod checkpoint;
 mod cleaner;
 mod janitor;
 mod load;
@@ -15,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use klamm_log::{Disk, DiskSpace, LogDir};
+use klamm_log::{Disk, DiskSpace, LogDir, LogDirError, TopicPartition};
 use klamm_metadata::Image;
 use klamm_metadata::config::BrokerProperties;
 use klamm_wire::Str;
@@ -27,13 +26,13 @@ use tracing::{error, info};
 use uuid::Uuid;
 
 use super::alter::AlterPartitionSender;
+use super::checkpoints::{CheckpointFiles, Offsets};
 use super::engine::Engine;
 use super::fetcher::{Connector, FetcherParts, Fetchers, TcpPeers};
 use super::replica::Partition;
 use super::settings::TopicSettings;
 use super::shared::Shared;
 use crate::lifecycle::Standing;
-use checkpoint::Checkpointed;
 use cleaner::Cleaner;
 use janitor::Janitor;
 
@@ -53,6 +52,8 @@ pub struct RegistryParts {
     pub dir: LogDir,
     /// This broker.
     pub node_id: i32,
+    /// Id of this run of the process, as the registration has it.
+    pub incarnation: Uuid,
     /// The broker's properties as given.
     pub properties: BTreeMap<String, String>,
     /// Where the broker stands: the fetchers carry its broker epoch.
@@ -77,14 +78,14 @@ pub struct Registry {
 /// What the registry shares with its background threads.
 pub(super) struct Replicas {
     disk: Arc<dyn Disk>,
-    dir: LogDir,
+    dir: Arc<LogDir>,
     node_id: i32,
+    incarnation: Uuid,
     properties: BTreeMap<String, String>,
     lag_time_max_ms: i64,
     shared: Arc<Shared>,
     image: Arc<ArcSwap<Image>>,
     table: RwLock<HashMap<Uuid, HashMap<i32, Arc<Partition>>>>,
-    checkpointed: Mutex<Checkpointed>,
     /// Directories to remove in the background.
     doomed: Mutex<Vec<PathBuf>>,
 }
@@ -111,6 +112,7 @@ impl Registry {
         connector: Arc<dyn Connector>,
     ) -> Result<Self> {
         let engine = Engine::new();
+        let dir = Arc::new(parts.dir);
         let fetchers = Fetchers::new(FetcherParts {
             node_id: parts.node_id,
             connector,
@@ -123,15 +125,16 @@ impl Registry {
             alter_partition: parts.alter_partition,
             runtime: parts.runtime,
             fetchers,
+            checkpoints: CheckpointFiles::read(Arc::clone(&dir))?,
             failure: watch::Sender::new(None),
         });
         let replicas = Arc::new(Replicas {
-            checkpointed: Mutex::new(Checkpointed::read(&parts.dir)?),
             doomed: Mutex::default(),
             lag_time_max_ms: setting(&parts.properties, "replica.lag.time.max.ms", 30_000),
             disk: parts.disk,
-            dir: parts.dir,
+            dir,
             node_id: parts.node_id,
+            incarnation: parts.incarnation,
             properties: parts.properties,
             shared,
             image,
@@ -189,7 +192,7 @@ impl Registry {
         match self
             .replicas
             .write_checkpoints()
-            .and_then(|()| Ok(self.replicas.dir.mark_clean_shutdown(broker_epoch)?))
+            .and_then(|()| self.replicas.dir.mark_clean_shutdown(broker_epoch))
         {
             Ok(()) => info!(logs = all.len(), "logs closed"),
             Err(error) => error!(%error, "the clean shutdown was not recorded"),
@@ -226,6 +229,23 @@ impl Replicas {
             self.all().into_iter().filter(|partition| partition.led_epoch().is_some()).collect();
         let share = (TAIL_MEMORY / led.len().max(1)).clamp(MIN_TAIL, MAX_TAIL);
         led.iter().for_each(|partition| partition.state.lock().log.set_tail_cache_limit(share));
+    }
+
+    /// Writes the checkpoint files that changed. Waits for the disk.
+    fn write_checkpoints(&self) -> Result<(), LogDirError> {
+        self.shared.checkpoints.write(|| self.offsets())
+    }
+
+    fn offsets(&self) -> Offsets {
+        let mut now = Offsets::default();
+        for partition in self.all() {
+            let name = TopicPartition::new(&*partition.topic, partition.index);
+            let state = partition.state.lock();
+            now.recovery_points.insert(name.clone(), state.log.durable_end());
+            now.log_starts.insert(name.clone(), state.log.start_offset());
+            now.high_watermarks.insert(name, state.high_watermark);
+        }
+        now
     }
 
     fn settings(&self, topic: &str) -> Arc<TopicSettings> {

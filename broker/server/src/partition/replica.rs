@@ -12,6 +12,7 @@ use tracing::error;
 use uuid::Uuid;
 
 use super::acks::AckQueue;
+use super::checkpoints::Known;
 use super::parked::Watchers;
 use super::role::Role;
 use super::settings::TopicSettings;
@@ -59,6 +60,8 @@ pub(super) struct State {
     pub io: Io,
     /// The last write found no space: appends are refused until one succeeds.
     pub disk_full: bool,
+    /// The checkpoint files may say more of this log than it holds.
+    pub is_overstated: bool,
     pub acks: AckQueue,
     pub consumers: Watchers,
     pub followers: Watchers,
@@ -70,12 +73,13 @@ impl Partition {
         shared: Arc<Shared>,
         settings: Arc<TopicSettings>,
         log: Log,
-        hw: i64,
+        known: Known,
     ) -> Self {
         let state = State {
             counts_durable: settings.counts_durable,
             stamps_append_time: settings.stamps_append_time(),
-            high_watermark: hw.clamp(log.start_offset(), log.end_offset()),
+            is_overstated: known.is_outdated || known.recovery_point > log.end_offset(),
+            high_watermark: known.high_watermark.clamp(log.start_offset(), log.end_offset()),
             log,
             role: Role::Idle,
             io: Io::Idle,

@@ -75,6 +75,9 @@ pub(super) struct Assignment<'a> {
     /// Replicas whose brokers may be in the ISR, with the epochs of their registrations.
     pub eligible: Vec<(i32, i64)>,
     pub lag_time_max_ms: i64,
+    /// Whether the metadata's registration of this broker is this very process. Before that, it may name as leader the
+    /// process that was here before, whose followers fetched what this one perhaps no longer has.
+    pub is_registered: bool,
 }
 
 impl Assignment<'_> {
@@ -96,7 +99,7 @@ impl State {
         if self.role.is_gone() {
             return;
         }
-        let leads = meta.leader == assignment.local;
+        let leads = meta.leader == assignment.local && assignment.is_registered;
         let is_same_role = match &self.role {
             Role::Leader(_) => leads,
             Role::Follower(follower) => follower.leader() == meta.leader,
@@ -112,7 +115,7 @@ impl State {
         self.leave_role(ErrorCode::NotLeaderOrFollower, wakeups);
         if leads {
             self.lead(assignment, now_ms, wakeups);
-        } else if meta.leader >= 0 {
+        } else if meta.leader >= 0 && meta.leader != assignment.local {
             self.follow(meta, wakeups);
         }
     }

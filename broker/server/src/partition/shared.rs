@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tracing::error;
 
 use super::alter::AlterPartitionSender;
+use super::checkpoints::CheckpointFiles;
 use super::engine::Engine;
 use super::fetcher::{Fetchers, Follow};
 use super::replica::Partition;
@@ -17,6 +18,7 @@ pub(super) struct Shared {
     pub alter_partition: AlterPartitionSender,
     pub runtime: Handle,
     pub fetchers: Fetchers,
+    pub checkpoints: CheckpointFiles,
     /// Why the log directory failed, once it has.
     pub failure: watch::Sender<Option<String>>,
 }

@@ -5,6 +5,7 @@ mod faults;
 mod produce_and_fetch;
 mod registry;
 mod replication;
+mod truths;
 
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
 //! One write of a partition's log, on a thread of the IO engine.
 
-use std::io::ErrorKind;
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_log::LogError;
+use klamm_log::{LogDirError, LogError, WriteJob};
 use klamm_wire::ErrorCode;
 use tracing::{error, info, warn};
 
@@ -19,17 +20,14 @@ const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);
 impl Partition {
     /// Runs the next write job without holding the lock.
     pub(super) fn write(self: &Arc<Self>) -> Next {
-        let job = {
-            let mut state = self.state.lock();
-            match if state.role.is_gone() { None } else { state.log.start_write() } {
-                Some(job) => {
-                    state.io = Io::Writing { again: false };
-                    job
-                }
-                None => {
-                    state.io = Io::Idle;
-                    return Next::Idle;
-                }
+        let job = match self.next_job() {
+            Ok(Some(job)) => job,
+            Ok(None) => return Next::Idle,
+            Err(error) => {
+                return self.change(|state, _, wakeups| match is_dir_full(&error) {
+                    true => self.disk_is_full(state, &error),
+                    false => self.failed(state, &error, wakeups),
+                });
             }
         };
         let syncs = job.syncs();
@@ -47,6 +45,25 @@ impl Partition {
         })
     }
 
+    /// The next job. What is stored of the log must not vouch for what the job writes, so it is taken back before.
+    fn next_job(&self) -> Result<Option<WriteJob>, LogDirError> {
+        loop {
+            let durable_end = {
+                let mut state = self.state.lock();
+                if state.role.is_gone() || !state.is_overstated {
+                    return Ok(state.start_write());
+                }
+                state.is_overstated = false;
+                state.log.durable_end()
+            };
+            let retracted = self.shared.checkpoints.retract(&self.topic, self.index, durable_end);
+            if retracted.is_err() {
+                self.state.lock().is_overstated = true;
+            }
+            retracted?;
+        }
+    }
+
     fn written(&self, state: &mut State, now_ms: i64, wakeups: &mut Wakeups) -> Next {
         if state.disk_full {
             info!(topic = %self.topic, partition = self.index, "the disk has space again");
@@ -58,7 +75,7 @@ impl Partition {
         if has_more { Next::Again } else { Next::Idle }
     }
 
-    fn disk_is_full(&self, state: &mut State, error: &LogError) -> Next {
+    fn disk_is_full(&self, state: &mut State, error: &dyn Display) -> Next {
         if !state.disk_full {
             warn!(topic = %self.topic, partition = self.index, %error, "appends are refused until there is space");
         }
@@ -68,7 +85,7 @@ impl Partition {
     }
 
     /// The log is poisoned, and with it the whole directory: what the disk holds is not known any more.
-    pub(super) fn failed(&self, state: &mut State, error: &LogError, wakeups: &mut Wakeups) -> Next {
+    pub(super) fn failed(&self, state: &mut State, error: &dyn Display, wakeups: &mut Wakeups) -> Next {
         state.io = Io::Idle;
         if matches!(state.role, Role::Deleted) {
             // Its directory was renamed under the job.
@@ -82,6 +99,17 @@ impl Partition {
 }
 
 impl State {
+    fn start_write(&mut self) -> Option<WriteJob> {
+        let job = if self.role.is_gone() { None } else { self.log.start_write() };
+        self.io = match job {
+            Some(_) => Io::Writing { again: false },
+            None => Io::Idle,
+        };
+        // Nothing waits for space when nothing is left to write, for example after a truncation.
+        self.disk_full &= job.is_some();
+        job
+    }
+
     /// Gives the log up: everybody who waits is told, nothing more is accepted.
     fn go_offline(&mut self, wakeups: &mut Wakeups) {
         if !self.role.is_gone() {
@@ -94,9 +122,15 @@ impl State {
 /// A full disk loses nothing: the same bytes go into the next job.
 fn is_disk_full(error: &LogError) -> bool {
     match error {
-        LogError::Io { source, .. } => {
-            matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-        }
+        LogError::Io { source, .. } => is_full(source),
         _ => false,
     }
+}
+
+fn is_dir_full(error: &LogDirError) -> bool {
+    matches!(error, LogDirError::Io { source, .. } if is_full(source))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -105,12 +105,14 @@ impl Replicas {
         let active = |id: &i32| {
             image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch))
         };
+        let own = image.broker(self.node_id);
         let assignment = Assignment {
             local: self.node_id,
             partition: meta,
             min_isr: partition.settings.load().min_isr(),
             eligible: meta.replicas.iter().filter_map(active).collect(),
             lag_time_max_ms: self.lag_time_max_ms,
+            is_registered: own.is_some_and(|own| own.incarnation == self.incarnation),
         };
         let was = partition.led_epoch();
         partition.change(|state, now_ms, wakeups| state.assign(&assignment, now_ms, wakeups));

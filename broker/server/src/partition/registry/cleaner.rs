@@ -114,7 +114,9 @@ fn clean(replicas: &Replicas, partition: &Arc<Partition>, job: CompactionJob) ->
     let Some(deleted) = finish(partition, outcome)? else { return Ok(()) };
     deleted.remove(&*replicas.disk)?;
     debug!(topic = %partition.topic, partition = partition.index, before, after, cleaned_to, "compacted");
-    if let Err(error) = replicas.note_cleaned(&partition.topic, partition.index, cleaned_to) {
+    if let Err(error) =
+        replicas.shared.checkpoints.note_cleaned(&partition.topic, partition.index, cleaned_to)
+    {
         warn!(%error, "the cleaner's checkpoint is not written");
     }
     Ok(())
@@ -125,7 +127,7 @@ fn plan(replicas: &Replicas, partition: &Arc<Partition>) -> Option<CompactionJob
     if !settings.log.compact {
         return None;
     }
-    let cleaned_to = replicas.cleaned_to(&partition.topic, partition.index);
+    let cleaned_to = replicas.shared.checkpoints.cleaned_to(&partition.topic, partition.index);
     let state = partition.state.lock();
     // A log that was cut behind it or started anew has to be looked at from the beginning.
     let first_dirty = if cleaned_to <= state.log.end_offset() { cleaned_to } else { 0 };

@@ -89,7 +89,7 @@ impl Replicas {
             Err(LogError::TopicIdMismatch { found, expected, dir }) => {
                 warn!(log = %name, %found, %expected, "the directory of an earlier topic of this name is set aside");
                 self.rename_to_stray(&dir)?;
-                self.checkpointed.lock().forget(&existing.topic, existing.index);
+                self.shared.checkpoints.forget(&existing.topic, existing.index);
                 self.open_log(&existing)
             }
             opened => opened,
@@ -100,7 +100,7 @@ impl Replicas {
     fn open_log(&self, existing: &Existing) -> Result<Arc<Partition>, LogError> {
         let settings = self.settings(&existing.topic);
         let dir = self.dir.partition_dir(&existing.topic, existing.index);
-        let known = self.checkpointed.lock().of(&existing.topic, existing.index);
+        let known = self.shared.checkpoints.of(&existing.topic, existing.index);
         let options = OpenOptions {
             recovery_point: known.recovery_point,
             log_start_offset: known.log_start_offset,
@@ -114,7 +114,7 @@ impl Replicas {
         }
         let topic_id = existing.topic_id.or_else(|| log.topic_id()).unwrap_or_default();
         let identity = Identity { topic_id, topic: existing.topic.clone(), index: existing.index, dir };
-        Ok(Arc::new(Partition::new(identity, Arc::clone(&self.shared), settings, log, known.high_watermark)))
+        Ok(Arc::new(Partition::new(identity, Arc::clone(&self.shared), settings, log, known)))
     }
 }
 

@@ -36,7 +36,7 @@ impl Replicas {
                 state.io = Io::Idle;
             }
         });
-        self.checkpointed.lock().forget(&partition.topic, partition.index);
+        self.shared.checkpoints.forget(&partition.topic, partition.index);
         let renamed = match reason {
             Reason::Stray => self.rename_to_stray(&partition.dir),
             Reason::TopicDeleted | Reason::Reassigned => {

@@ -69,27 +69,51 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a broker on its disk; it registers and is unfenced.
+    /// Starts a broker on its disk; it registers, is unfenced, and leads again what nobody else leads.
     pub fn start_broker(&self, id: i32) {
-        let epoch = self.core.lock().image.offset() + 1;
+        let incarnation = self.start_unregistered(id);
+        self.register(id, incarnation);
+    }
+
+    /// Starts a broker on its disk that has read the metadata, but is not registered yet.
+    pub fn start_unregistered(&self, id: i32) -> Uuid {
         let stop = CancellationToken::new();
-        let registry = Arc::new(self.open(id, epoch, stop.clone()));
-        {
-            let mut core = self.core.lock();
-            let image = Arc::clone(&core.image);
-            registry.apply(&Image::diff(&Image::empty(), &image), &image);
-            core.brokers.insert(id, Running { registry, stop });
-        }
+        let incarnation = Uuid::new_v4();
+        let epoch = self.core.lock().image.offset() + 1;
+        let registry = Arc::new(self.open(id, (incarnation, epoch), stop.clone()));
+        let mut core = self.core.lock();
+        let image = Arc::clone(&core.image);
+        registry.apply(&Image::diff(&Image::empty(), &image), &image);
+        core.brokers.insert(id, Running { registry, stop });
+        incarnation
+    }
+
+    /// Registers a process and unfences it. What the process before it led it leads in a new epoch.
+    pub fn register(&self, id: i32, incarnation_id: Uuid) {
+        let image = Arc::clone(&self.core.lock().image);
         let registered = RegisterBrokerRecord {
             broker_id: id,
-            broker_epoch: epoch,
+            incarnation_id,
+            broker_epoch: image.offset() + 1,
             fenced: false,
             ..RegisterBrokerRecord::default()
         };
-        self.commit(&[registered.into()]);
+        let mut records: Vec<Record> = vec![registered.into()];
+        for topic in image.topics() {
+            let led = topic.partitions.iter().filter(|(_, partition)| partition.leader == id);
+            records.extend(led.map(|(partition_id, _)| {
+                Record::from(PartitionChangeRecord {
+                    partition_id: *partition_id,
+                    topic_id: topic.id,
+                    leader: id,
+                    ..PartitionChangeRecord::default()
+                })
+            }));
+        }
+        self.commit(&records);
     }
 
-    fn open(&self, id: i32, broker_epoch: i64, stop: CancellationToken) -> Registry {
+    fn open(&self, id: i32, (incarnation, broker_epoch): (Uuid, i64), stop: CancellationToken) -> Registry {
         let disk = Arc::new(self.disks[id as usize].clone());
         let owner = Owner {
             cluster_id: Some("cluster"),
@@ -106,6 +130,7 @@ impl Cluster {
             disk,
             dir,
             node_id: id,
+            incarnation,
             properties: self.properties.clone(),
             standing: receiver,
             inter_broker_listener: "PLAINTEXT".to_owned(),

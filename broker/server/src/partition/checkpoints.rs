@@ -1,0 +1,167 @@
+//! Recovery points, log start offsets and high watermarks on disk, in Kafka's checkpoint files.
+//!
+//! A stored offset vouches for records: what lies below a recovery point is taken for durable after a crash, what lies below
+//! a start offset for deleted. So an offset that has become too high is taken back before anything else is written to its log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use klamm_log::{Checkpoint, Checkpoints, LogDir, LogDirError, TopicPartition};
+use parking_lot::Mutex;
+
+/// The checkpoint files of a log directory.
+pub(super) struct CheckpointFiles {
+    dir: Arc<LogDir>,
+    stored: Mutex<Stored>,
+}
+
+/// Offsets of all logs of a directory.
+#[derive(Default)]
+pub(super) struct Offsets {
+    pub recovery_points: Checkpoints,
+    pub log_starts: Checkpoints,
+    pub high_watermarks: Checkpoints,
+}
+
+/// What the files say. A file is written only when it would say something else.
+struct Stored {
+    offsets: Offsets,
+    /// Up to where logs were compacted.
+    cleaned: Checkpoints,
+    /// Names whose offsets are another log's.
+    forgotten: BTreeSet<TopicPartition>,
+    /// How often something was taken back: offsets that were collected before would bring it again.
+    retractions: u64,
+}
+
+/// What is stored of one partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    pub recovery_point: i64,
+    pub log_start_offset: i64,
+    pub high_watermark: i64,
+    /// The files say more than this, of a log that is gone.
+    pub is_outdated: bool,
+}
+
+impl CheckpointFiles {
+    /// Reads the files.
+    pub(super) fn read(dir: Arc<LogDir>) -> Result<Self, LogDirError> {
+        let offsets = Offsets {
+            recovery_points: dir.read_checkpoint(Checkpoint::RecoveryPoint)?,
+            log_starts: dir.read_checkpoint(Checkpoint::LogStart)?,
+            high_watermarks: dir.read_checkpoint(Checkpoint::HighWatermark)?,
+        };
+        let cleaned = dir.read_checkpoint(Checkpoint::Cleaner)?;
+        let stored = Stored { offsets, cleaned, forgotten: BTreeSet::new(), retractions: 0 };
+        Ok(Self { dir, stored: Mutex::new(stored) })
+    }
+
+    /// What is known of a partition.
+    pub(super) fn of(&self, topic: &str, partition: i32) -> Known {
+        let name = TopicPartition::new(topic, partition);
+        let stored = self.stored.lock();
+        if stored.forgotten.contains(&name) {
+            return Known { is_outdated: true, ..Known::default() };
+        }
+        let at = |offsets: &Checkpoints| offsets.get(&name).copied().unwrap_or(0);
+        Known {
+            recovery_point: at(&stored.offsets.recovery_points),
+            log_start_offset: at(&stored.offsets.log_starts),
+            high_watermark: at(&stored.offsets.high_watermarks),
+            is_outdated: false,
+        }
+    }
+
+    /// Forgets a partition whose name is another log's from now on.
+    pub(super) fn forget(&self, topic: &str, partition: i32) {
+        let name = TopicPartition::new(topic, partition);
+        let mut stored = self.stored.lock();
+        stored.retractions += 1;
+        stored.cleaned.remove(&name);
+        stored.forgotten.insert(name);
+    }
+
+    /// Takes back, durably, what the files say of a log beyond `recovery_point`, and everything they say of a forgotten one.
+    /// Waits for the disk.
+    pub(super) fn retract(
+        &self,
+        topic: &str,
+        partition: i32,
+        recovery_point: i64,
+    ) -> Result<(), LogDirError> {
+        let name = TopicPartition::new(topic, partition);
+        let stored = &mut *self.stored.lock();
+        stored.retractions += 1;
+        let Offsets { recovery_points, log_starts, high_watermarks } = &mut stored.offsets;
+        if stored.forgotten.contains(&name) {
+            for (kind, offsets) in [
+                (Checkpoint::RecoveryPoint, recovery_points),
+                (Checkpoint::LogStart, log_starts),
+                (Checkpoint::HighWatermark, high_watermarks),
+            ] {
+                self.rewrite(kind, offsets, &name, None)?;
+            }
+            stored.forgotten.remove(&name);
+        } else if recovery_points.get(&name).is_some_and(|point| *point > recovery_point) {
+            self.rewrite(Checkpoint::RecoveryPoint, recovery_points, &name, Some(recovery_point))?;
+        }
+        Ok(())
+    }
+
+    fn rewrite(
+        &self,
+        kind: Checkpoint,
+        offsets: &mut Checkpoints,
+        name: &TopicPartition,
+        offset: Option<i64>,
+    ) -> Result<(), LogDirError> {
+        let mut new = offsets.clone();
+        let old = match offset {
+            Some(offset) => new.insert(name.clone(), offset),
+            None => new.remove(name),
+        };
+        if old != offset {
+            self.dir.write_checkpoint(kind, &new)?;
+            *offsets = new;
+        }
+        Ok(())
+    }
+
+    /// Writes the files that would say something else than the offsets that `collect` returns. Waits for the disk.
+    pub(super) fn write(&self, collect: impl Fn() -> Offsets) -> Result<(), LogDirError> {
+        loop {
+            let retractions = self.stored.lock().retractions;
+            let now = collect();
+            let stored = &mut *self.stored.lock();
+            if stored.retractions != retractions {
+                continue;
+            }
+            for (kind, old, new) in [
+                (Checkpoint::RecoveryPoint, &mut stored.offsets.recovery_points, now.recovery_points),
+                (Checkpoint::LogStart, &mut stored.offsets.log_starts, now.log_starts),
+                (Checkpoint::HighWatermark, &mut stored.offsets.high_watermarks, now.high_watermarks),
+            ] {
+                if *old != new {
+                    self.dir.write_checkpoint(kind, &new)?;
+                    *old = new;
+                }
+            }
+            stored.forgotten.clear();
+            return Ok(());
+        }
+    }
+
+    /// Up to where a log was compacted.
+    pub(super) fn cleaned_to(&self, topic: &str, partition: i32) -> i64 {
+        let name = TopicPartition::new(topic, partition);
+        self.stored.lock().cleaned.get(&name).copied().unwrap_or(0)
+    }
+
+    /// Notes and stores up to where a log is compacted. Waits for the disk.
+    pub(super) fn note_cleaned(&self, topic: &str, partition: i32, offset: i64) -> Result<(), LogDirError> {
+        let mut stored = self.stored.lock();
+        stored.cleaned.insert(TopicPartition::new(topic, partition), offset);
+        self.dir.write_checkpoint(Checkpoint::Cleaner, &stored.cleaned)
+    }
+}
