@@ -175,7 +175,11 @@ impl ControllerTask {
             owed.push((reply, decision.reply));
         }
         let epoch = *epoch;
-        let outcome = self.propose(epoch, records).await;
+        // An empty entry asks the quorum.
+        let outcome = match records.is_empty() && !owed.iter().any(|(_, reply)| binds_a_leader(reply)) {
+            true => Ok(()),
+            false => self.propose(epoch, records).await,
+        };
         settle(owed, outcome);
     }
 
@@ -185,6 +189,9 @@ impl ControllerTask {
         let epoch = *epoch;
         let decisions = controller.tick(&image, self.clock.now_ms());
         let records: Vec<Record> = decisions.into_iter().flat_map(|d| d.records).collect();
+        if records.is_empty() {
+            return;
+        }
         if let Err(error) = self.propose(epoch, records).await {
             warn!(%error, "a periodic decision was not recorded");
         }
@@ -192,11 +199,14 @@ impl ControllerTask {
 
     /// Proposes in the epoch in which it was decided, so that a decision never outlives the role it was made in.
     async fn propose(&self, epoch: i32, records: Vec<Record>) -> Result<(), ProposeError> {
-        if records.is_empty() {
-            return Ok(());
-        }
         self.quorum.propose_in(epoch, records).await.map(|_| ())
     }
+}
+
+/// A partition's leader acts on a refusal, too: it takes back what it proposed. A controller that was replaced and does not know
+/// it must not refuse what its successor has accepted.
+fn binds_a_leader(reply: &Reply) -> bool {
+    matches!(reply, Reply::AlterPartition(_))
 }
 
 fn settle(owed: Owed, outcome: Result<(), ProposeError>) {
