@@ -23,6 +23,7 @@ pub enum Command {
     /// Run in Kubernetes: keep every KafkaCluster and KafkaTopic of some namespaces as their resources say.
     ///
     /// Installed by the Helm chart. Outside of a cluster it takes the current context of KUBECONFIG.
+    #[cfg(feature = "kubernetes")]
     Run(Run),
     /// Run a cluster as processes of this computer, and keep it as the manifest says.
     ///
@@ -39,6 +40,7 @@ pub enum Command {
 }
 
 /// Arguments of `run`.
+#[cfg(feature = "kubernetes")]
 #[derive(Clone, Debug, Args)]
 pub struct Run {
     /// A namespace to watch, "*" for all; may be given more than once [default: the operator's own]
@@ -59,6 +61,7 @@ pub struct Run {
 }
 
 /// How messages are written.
+#[cfg(feature = "kubernetes")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.

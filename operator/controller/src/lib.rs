@@ -13,6 +13,7 @@ mod down;
 mod kafka_id;
 mod local;
 mod manifest;
+#[cfg(feature = "kubernetes")]
 pub mod run;
 mod status;
 mod up;
@@ -36,6 +37,7 @@ pub fn execute(command: &Command) -> ExitCode {
 
 fn try_execute(command: &Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
+        #[cfg(feature = "kubernetes")]
         Command::Run(args) => Ok(run::run(args)?),
         Command::Up(args) => Ok(up::run(args)?),
         Command::Status(args) => Ok(print(&status::run(args)?)?),
