@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use klamm_records::BatchHeader;
+
+use crate::Damage;
 use crate::mutation::{Mutation, is_active};
 
 /// Epoch or offset of an answer that is not known.
@@ -14,6 +17,14 @@ pub struct EpochEntry {
     pub epoch: i32,
     /// Its first offset.
     pub start_offset: i64,
+}
+
+/// The leader epoch lies outside a batch's checksum, but these epochs say what it must be.
+pub(crate) fn contradiction(epochs: &[EpochEntry], header: &BatchHeader) -> Option<Damage> {
+    let behind = epochs.partition_point(|entry| entry.start_offset <= header.base_offset);
+    let expected = epochs.get(behind.checked_sub(1)?)?.epoch;
+    let found = header.leader_epoch;
+    (expected != found).then_some(Damage::LeaderEpoch { last: expected, found })
 }
 
 /// The leader epochs of one log, epochs and start offsets strictly ascending.
@@ -55,6 +66,11 @@ impl EpochCache {
             let _ = writeln!(text, "{} {}", entry.epoch, entry.start_offset);
         }
         text
+    }
+
+    /// What is wrong with the leader epoch of a batch that was durable together with these epochs.
+    pub(crate) fn contradicts(&self, header: &BatchHeader) -> Option<Damage> {
+        contradiction(&self.entries, header)
     }
 
     pub(crate) fn entries(&self) -> &[EpochEntry] {

@@ -21,9 +21,9 @@ pub enum Damage {
         found: i64,
     },
     /// A batch has a smaller leader epoch than one before it: it was left over from before a truncation.
-    #[error("leader epoch {found} follows {last}")]
+    #[error("leader epoch {found} where {last} was expected")]
     LeaderEpoch {
-        /// Leader epoch of the batch before.
+        /// Leader epoch of the batch before, or the one that the epoch checkpoint names.
         last: i32,
         /// Leader epoch of the batch.
         found: i32,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::check::Trust;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::names;
 
@@ -15,11 +16,18 @@ pub(crate) struct SegmentFiles {
     base_offset: i64,
     log: OnceLock<Arc<dyn DiskFile>>,
     offset_index: OnceLock<Arc<dyn DiskFile>>,
+    trust: Trust,
 }
 
 impl SegmentFiles {
     pub(crate) fn new(disk: Arc<dyn Disk>, dir: Arc<Path>, base_offset: i64) -> Self {
-        Self { disk, dir, base_offset, log: OnceLock::new(), offset_index: OnceLock::new() }
+        let (log, offset_index) = (OnceLock::new(), OnceLock::new());
+        Self { disk, dir, base_offset, log, offset_index, trust: Trust::default() }
+    }
+
+    /// Which bytes of the `.log` file are only believed.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     pub(crate) fn base_offset(&self) -> i64 {

@@ -12,6 +12,7 @@
 //! | `segment`, `files` | what is known of a segment; its open files |
 //! | `index` | `.index` and `.timeindex` |
 //! | `scan` | walking batches in a file |
+//! | `check` | data that was there before this process, checked before it is served |
 //! | `tail` | the newest batches in memory |
 //! | `write`, `read` | the parts of a write and of a read that need no lock |
 //! | `epochs` | leader epochs and their checkpoint file |
@@ -24,6 +25,7 @@
 //! nothing on disk that it can check: what fails a check is reported, never skipped.
 
 mod atomic_file;
+mod check;
 mod compaction;
 mod config;
 mod disk;
@@ -46,6 +48,7 @@ mod segment;
 mod tail;
 mod write;
 
+pub use check::{Checked, SegmentCheck};
 pub use compaction::{CompactionJob, CompactionOutcome};
 pub use config::LogConfig;
 pub use disk::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode, RealDisk, SimDisk, Wait};

@@ -250,6 +250,11 @@ impl Loader<'_> {
             if let Some(reason) = out_of_line(header, walked, indexed, gaps_allowed, loaded.last_epoch) {
                 return Err(ScanError::Damaged { position: found.position, reason });
             }
+            if header.last_offset() <= self.limits.trusted
+                && let Some(reason) = self.epochs.contradicts(header)
+            {
+                return Err(ScanError::Damaged { position: found.position, reason });
+            }
             if header.next_offset() > self.limits.stop_at {
                 break;
             }

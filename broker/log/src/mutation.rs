@@ -13,6 +13,8 @@ pub enum Mutation {
     SyncRetriedAfterError,
     /// Recovery takes batches without comparing their checksums.
     RecoveryChecksNoCrc,
+    /// Reads serve what was on the disk before this process without looking at it.
+    ReadsUnchecked,
     /// A follower appends batches without comparing their checksums.
     ReplicationChecksNoCrc,
     /// A job syncs contents but not the names of new files.
@@ -40,11 +42,12 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 7] = [
+        pub const ALL: [Self; 8] = [
             Self::DedupWindowTooSmall,
             Self::DuplicateAppended,
             Self::SyncRetriedAfterError,
             Self::RecoveryChecksNoCrc,
+            Self::ReadsUnchecked,
             Self::ReplicationChecksNoCrc,
             Self::DirectoryNotSynced,
             Self::EpochsNotTruncated,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::ReadError;
+use crate::check::{Check, Frame, Progress, reads_are_checked};
 use crate::disk::{DiskFile, Wait, read_exact_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexView, OffsetEntry};
@@ -96,10 +97,8 @@ pub enum ReadPlan {
 pub struct DiskRead {
     pub(crate) files: Arc<SegmentFiles>,
     pub(crate) index: IndexView<OffsetEntry>,
-    /// Bytes of the file that may be read.
-    pub(crate) end: u64,
-    /// The offset behind those bytes.
-    pub(crate) end_offset: i64,
+    /// The bytes of the file that may be read.
+    pub(crate) frame: Frame,
     pub(crate) from: i64,
     pub(crate) max_bytes: usize,
     pub(crate) upper: i64,
@@ -109,22 +108,53 @@ impl DiskRead {
     /// Finds the range. With [`Wait::Forbidden`] it is an error to need a page that is not cached.
     pub fn run(&self, wait: Wait) -> Result<LogRead, ReadError> {
         let Some(first) = self.find_first(wait)? else {
-            return Ok(LogRead::empty(self.end_offset.min(self.upper)));
+            self.vouch(0, self.frame.end, wait)?;
+            return Ok(LogRead::empty(self.frame.end_offset.min(self.upper)));
         };
         if first.header.next_offset() > self.upper {
+            self.vouch(first.position, first.end(), wait)?;
             return Ok(LogRead::empty(self.from));
         }
         let (end, next_offset) = self.find_end(&first, wait)?;
+        self.vouch(first.position, end, wait)?;
         let file = Arc::clone(self.files.log().map_err(|error| self.io(error))?);
         let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
         let chunk = Chunk::File { file, position: first.position, length };
         Ok(LogRead { chunks: vec![chunk], next_offset })
     }
 
+    /// Checks what nobody in this process has seen before it is served, with the batches around it.
+    fn vouch(&self, position: u64, end: u64, wait: Wait) -> Result<(), ReadError> {
+        if !self.files.trust().is_doubtful(position, end) || !reads_are_checked() {
+            return Ok(());
+        }
+        if wait == Wait::Forbidden {
+            return Err(ReadError::WouldBlock);
+        }
+        let start = self.anchor(position)?;
+        let mut progress = Progress::at(start, self.files.base_offset());
+        let file = self.files.log().map_err(|error| self.io(error))?;
+        let checked = Check::new(&**file, &self.frame, &mut progress).run_to(end);
+        checked.map_err(|error| self.failure(error))?;
+        self.files.trust().note(start, end);
+        Ok(())
+    }
+
+    /// Where a batch begins that an index entry confirms, at or before `position`.
+    fn anchor(&self, position: u64) -> Result<u64, ReadError> {
+        let entry = self.search(0.5, Wait::Allowed, |entry| entry.position <= position)?;
+        let confirmed = match entry {
+            Some(entry) => self.check(entry, Wait::Allowed)?,
+            None => None,
+        };
+        Ok(confirmed.map_or(0, |found| found.position))
+    }
+
     /// The batch that contains `from`, or the first one behind it.
     pub(crate) fn find_first(&self, wait: Wait) -> Result<Option<Found>, ReadError> {
         let before = self.from.saturating_sub(self.files.base_offset());
-        let share = before as f64 / self.end_offset.saturating_sub(self.files.base_offset()).max(1) as f64;
+        let share =
+            before as f64 / self.frame.end_offset.saturating_sub(self.files.base_offset()).max(1) as f64;
         let entry = self.search(share, wait, |entry| entry.offset <= self.from)?;
         if let Some(entry) = entry
             && let Some(found) = self.check(entry, wait)?
@@ -156,11 +186,11 @@ impl DiskRead {
     /// Where the range ends and the offset behind it; `first` always belongs to it.
     fn find_end(&self, first: &Found, wait: Wait) -> Result<(u64, i64), ReadError> {
         let limit = first.position.saturating_add(self.max_bytes as u64);
-        if self.end <= limit && self.end_offset <= self.upper {
-            return Ok((self.end, self.end_offset));
+        if self.frame.end <= limit && self.frame.end_offset <= self.upper {
+            return Ok((self.frame.end, self.frame.end_offset));
         }
         let (mut end, mut next_offset) = (first.end(), first.header.next_offset());
-        let share = limit as f64 / self.end.max(1) as f64;
+        let share = limit as f64 / self.frame.end.max(1) as f64;
         let entry = self.search(share, wait, |entry| entry.position <= limit && entry.offset < self.upper)?;
         if let Some(entry) = entry.filter(|entry| entry.position > end)
             && let Some(found) = self.check(entry, wait)?
@@ -190,7 +220,7 @@ impl DiskRead {
 
     fn scan(&self, position: u64, wait: Wait) -> Result<Scan<'_>, ReadError> {
         let file = self.files.log().map_err(|error| self.io(error))?;
-        Ok(Scan::headers(&**file, position, self.end, wait))
+        Ok(Scan::headers(&**file, position, self.frame.end, wait))
     }
 
     fn path(&self) -> PathBuf {

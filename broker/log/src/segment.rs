@@ -67,6 +67,7 @@ impl Segment {
     pub(crate) fn closed(files: Arc<SegmentFiles>, size: u64) -> io::Result<Self> {
         let offsets = SparseIndex::new(stored_entries::<OffsetEntry>(&files)?);
         let times = SparseIndex::new(stored_entries::<TimeEntry>(&files)?);
+        files.trust().believe(size);
         Ok(Self { size, written: size, offsets, times, max: None, created: true, ..Self::empty(files) })
     }
 
@@ -83,6 +84,7 @@ impl Segment {
         times: usize,
         max: Option<TimeEntry>,
     ) -> Self {
+        files.trust().believe(kept);
         let (offsets, times) = (SparseIndex::new(offsets), SparseIndex::new(times));
         let max = max.unwrap_or(NO_TIME);
         let indexed_timestamp = max.timestamp;

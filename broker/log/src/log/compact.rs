@@ -104,7 +104,10 @@ impl Log {
         let bytes = outcome.sources.iter().map(|source| source.size).sum();
         let mut replaced = Vec::with_capacity(targets.len());
         for (files, size) in targets {
-            let segment = Segment::closed(files, size).map_err(|error| self.poison(error.to_string()))?;
+            let segment =
+                Segment::closed(Arc::clone(&files), size).map_err(|error| self.poison(error.to_string()))?;
+            // This process has just written it.
+            files.trust().accept();
             replaced.push(segment);
         }
         self.segments.splice(first..end, replaced);

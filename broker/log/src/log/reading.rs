@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::Log;
 use crate::ReadError;
+use crate::check::{Frame, SegmentCheck};
 use crate::disk::Wait;
 use crate::read::{Chunk, DiskRead, LogRead, ReadPlan};
+use crate::segment::Segment;
 
 impl Log {
     /// Reads whole batches from the one that contains `from` on: up to `max_bytes` but at least one, none that reaches
@@ -65,13 +67,28 @@ impl Log {
             Some(segment) => ReadPlan::Disk(DiskRead {
                 files: Arc::clone(&segment.files),
                 index: segment.offsets.view(),
-                end: segment.written,
-                end_offset,
+                frame: self.frame(segment, end_offset),
                 from,
                 max_bytes,
                 upper,
             }),
         }
+    }
+
+    /// A check of the oldest segment that holds data of which nobody knows whether they are sound; `None` if there is none.
+    pub fn plan_check(&self) -> Option<SegmentCheck> {
+        self.segments.iter().enumerate().find_map(|(index, segment)| {
+            let end_offset = self.segment_end(index).min(self.written_end.max(segment.base_offset()));
+            SegmentCheck::new(&segment.files, self.frame(segment, end_offset))
+        })
+    }
+
+    fn frame(&self, segment: &Segment, end_offset: i64) -> Frame {
+        let epochs = match segment.files.trust().is_complete() {
+            true => Vec::new(),
+            false => self.epochs.entries().to_vec(),
+        };
+        Frame { end: segment.written, end_offset, epochs }
     }
 
     /// Where data may go on when there is none at `from`.

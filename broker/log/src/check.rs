@@ -1,0 +1,194 @@
+//! Checking data that this process has neither written nor walked: what a disk gives back may not be what it was given.
+//!
+//! Opening a log after a clean shutdown, or below the recovery point, reads none of its data. So each segment remembers up to
+//! where it is only believed, a read of such a part checks it first, and a [`SegmentCheck`] goes through it in the background.
+//! The checksum covers neither base offset nor leader epoch of a batch: the first must lie between the neighbours', the second
+//! must be the one that the epoch checkpoint names.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::disk::DiskFile;
+use crate::epochs::{EpochEntry, contradiction};
+use crate::files::SegmentFiles;
+use crate::mutation::{Mutation, is_active};
+use crate::scan::{Found, Scan, ScanError};
+use crate::{Damage, LogError};
+
+/// Which bytes of a segment are only believed: those between the two positions.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    checked: AtomicU64,
+    believed_to: AtomicU64,
+}
+
+impl Trust {
+    /// Nothing before `position` has been looked at.
+    pub(crate) fn believe(&self, position: u64) {
+        self.believed_to.store(position, Ordering::Release);
+    }
+
+    /// Everything is known to be sound.
+    pub(crate) fn accept(&self) {
+        self.believed_to.store(0, Ordering::Release);
+    }
+
+    /// Whether any byte between the positions is only believed.
+    pub(crate) fn is_doubtful(&self, from: u64, to: u64) -> bool {
+        let believed_to = self.believed_to.load(Ordering::Acquire);
+        from < believed_to && to > self.checked.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is only believed.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.checked.load(Ordering::Acquire) >= self.believed_to.load(Ordering::Acquire)
+    }
+
+    /// The bytes between the positions were found sound.
+    pub(crate) fn note(&self, from: u64, to: u64) {
+        // What is checked elsewhere meanwhile is checked again: no harm.
+        if from <= self.checked.load(Ordering::Acquire) {
+            self.checked.fetch_max(to, Ordering::AcqRel);
+        }
+    }
+}
+
+/// What must hold of a segment's batches beyond their checksums.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// Bytes of the file.
+    pub(crate) end: u64,
+    /// The offset behind those bytes.
+    pub(crate) end_offset: i64,
+    /// The log's leader epochs; of no use, and empty, where everything is trusted.
+    pub(crate) epochs: Vec<EpochEntry>,
+}
+
+/// A walk that compares each batch with its checksum, its neighbours and the epochs.
+pub(crate) struct Check<'a> {
+    scan: Scan<'a>,
+    frame: &'a Frame,
+    progress: &'a mut Progress,
+}
+
+/// How far a check has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    position: u64,
+    /// No batch may begin before it.
+    next_offset: i64,
+    /// The same before the last batch, whose own offsets only its successor confirms.
+    confirmed: i64,
+}
+
+impl Progress {
+    /// From `position` on, where no batch begins before `offset`.
+    pub(crate) fn at(position: u64, offset: i64) -> Self {
+        Self { position, next_offset: offset, confirmed: offset }
+    }
+}
+
+impl<'a> Check<'a> {
+    pub(crate) fn new(file: &'a dyn DiskFile, frame: &'a Frame, progress: &'a mut Progress) -> Self {
+        Self { scan: Scan::verifying(file, progress.position, frame.end), frame, progress }
+    }
+
+    /// Checks all batches that begin before `position`, and that the one behind them follows.
+    pub(crate) fn run_to(&mut self, position: u64) -> Result<(), ScanError> {
+        while self.progress.position < position {
+            let Some(found) = self.scan.next()? else { break };
+            self.scan.verify(&found)?;
+            self.place(&found)?;
+            self.progress.confirmed = self.progress.next_offset;
+            (self.progress.position, self.progress.next_offset) = (found.end(), found.header.next_offset());
+        }
+        match self.scan.next()? {
+            Some(next) => self.place(&next),
+            None => self.follows(self.progress.position, self.frame.end_offset),
+        }
+    }
+
+    fn place(&self, found: &Found) -> Result<(), ScanError> {
+        self.follows(found.position, found.header.base_offset)?;
+        match contradiction(&self.frame.epochs, &found.header) {
+            None => Ok(()),
+            Some(reason) => Err(ScanError::Damaged { position: found.position, reason }),
+        }
+    }
+
+    fn follows(&self, position: u64, offset: i64) -> Result<(), ScanError> {
+        let expected = self.progress.next_offset;
+        if offset >= expected {
+            return Ok(());
+        }
+        Err(ScanError::Damaged { position, reason: Damage::Offset { expected, found: offset } })
+    }
+}
+
+/// A check of one segment, a piece at a time, without the log's lock.
+#[derive(Debug)]
+pub struct SegmentCheck {
+    files: Arc<SegmentFiles>,
+    frame: Frame,
+    progress: Progress,
+}
+
+/// What a piece of a check has found.
+#[derive(Debug)]
+pub enum Checked {
+    /// All is well so far.
+    More,
+    /// All of it is well, or the segment is not there any more.
+    Done,
+    /// A batch is damaged. Everything before `offset` is sound.
+    Damaged {
+        /// No record at or behind it is known to be sound.
+        offset: i64,
+        /// The segment.
+        path: PathBuf,
+        /// Where the damage was noticed.
+        position: u64,
+        /// What is wrong.
+        reason: Damage,
+    },
+}
+
+impl SegmentCheck {
+    /// A check of a segment from its beginning; `None` if there is nothing to check.
+    pub(crate) fn new(files: &Arc<SegmentFiles>, frame: Frame) -> Option<Self> {
+        let progress = Progress::at(0, files.base_offset());
+        (!files.trust().is_complete()).then(|| Self { files: Arc::clone(files), frame, progress })
+    }
+
+    /// Checks about `bytes` more. Waits for the disk.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn run(&mut self, bytes: u64) -> Result<Checked, LogError> {
+        let path = self.files.log_path();
+        let file = match self.files.log() {
+            Ok(file) => Arc::clone(file),
+            // Retention was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Checked::Done),
+            Err(error) => return Err(LogError::io("open", &path)(error)),
+        };
+        let goal = self.progress.position.saturating_add(bytes).min(self.frame.end);
+        match Check::new(&*file, &self.frame, &mut self.progress).run_to(goal) {
+            Ok(()) => {}
+            Err(ScanError::Io(error)) => return Err(LogError::io("read", &path)(error)),
+            Err(ScanError::Damaged { position, reason }) => {
+                let offset = self.progress.confirmed;
+                return Ok(Checked::Damaged { offset, path, position, reason });
+            }
+        }
+        self.files.trust().note(0, self.progress.position);
+        Ok(if self.progress.position < self.frame.end { Checked::More } else { Checked::Done })
+    }
+}
+
+/// Whether reads check what they are about to serve.
+pub(crate) fn reads_are_checked() -> bool {
+    !is_active(Mutation::ReadsUnchecked)
+}
