@@ -129,6 +129,7 @@ const APIS: &[Api] = &[
     row(42, "DeleteGroups", 0, 2, Broker).flexible_from(2),
     row(43, "ElectLeaders", 0, 2, Both).flexible_from(2).forwarded(),
     row(44, "IncrementalAlterConfigs", 0, 1, Both).flexible_from(1).forwarded(),
+    row(45, "AlterPartitionReassignments", 0, 1, Both).flexible_from(0).forwarded().not_advertised(),
     row(46, "ListPartitionReassignments", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),
     row(47, "OffsetDelete", 0, 0, Broker),
     row(55, "DescribeQuorum", 0, 2, Both).flexible_from(0).forwarded(),
