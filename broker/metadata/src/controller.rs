@@ -6,6 +6,7 @@
 //! committed. A decision that could not be appended is dropped with its reply; nothing here has to be undone.
 
 mod alter_partition;
+mod assignment;
 mod brokers;
 mod command;
 mod configs;
@@ -21,6 +22,8 @@ mod partitions;
 mod placement;
 mod producer_ids;
 mod quorum_health;
+mod reassignment;
+mod reassignment_list;
 mod sessions;
 mod settings;
 mod topic_names;
@@ -141,6 +144,12 @@ fn decide(
         Command::CreateTopics(r) => Reply::CreateTopics(topics::create(turn, &r)),
         Command::DeleteTopics(r) => Reply::DeleteTopics(topics::delete(&mut turn.draft, &r)),
         Command::CreatePartitions(r) => Reply::CreatePartitions(partitions::create(turn, &r)),
+        Command::AlterPartitionReassignments(r) => {
+            Reply::AlterPartitionReassignments(reassignment::alter(&mut turn.draft, &r))
+        }
+        Command::ListPartitionReassignments(r) => {
+            Reply::ListPartitionReassignments(reassignment_list::list(turn.draft.image(), &r))
+        }
         Command::AlterConfigs(r) => Reply::AlterConfigs(configs::alter(&mut turn.draft, &r)),
         Command::IncrementalAlterConfigs(r) => {
             Reply::IncrementalAlterConfigs(incremental_configs::alter(&mut turn.draft, &r))

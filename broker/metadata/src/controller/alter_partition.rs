@@ -67,7 +67,13 @@ fn alter_partition(
     };
     draft.change_partition(target);
     let topic = draft.image().topic_by_id(topic_id).ok_or(ErrorCode::UnknownTopicId)?;
-    find(topic, index).cloned()
+    let changed = find(topic, index)?;
+    if changed.leader == sender {
+        Ok(changed.clone())
+    } else {
+        // A proposal that completes a reassignment may end the leadership of who made it. It counts all the same.
+        Err(ErrorCode::NewLeaderElected)
+    }
 }
 
 fn find(topic: &Topic, index: i32) -> Result<&Partition, ErrorCode> {

@@ -4,6 +4,8 @@ use klamm_wire::messages::allocate_producer_ids_request::AllocateProducerIdsRequ
 use klamm_wire::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
 use klamm_wire::messages::alter_configs_request::AlterConfigsRequest;
 use klamm_wire::messages::alter_configs_response::AlterConfigsResponse;
+use klamm_wire::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
+use klamm_wire::messages::alter_partition_reassignments_response::AlterPartitionReassignmentsResponse;
 use klamm_wire::messages::alter_partition_request::AlterPartitionRequest;
 use klamm_wire::messages::alter_partition_response::AlterPartitionResponse;
 use klamm_wire::messages::begin_disruption_request::BeginDisruptionRequest;
@@ -25,6 +27,8 @@ use klamm_wire::messages::end_disruption_request::EndDisruptionRequest;
 use klamm_wire::messages::end_disruption_response::EndDisruptionResponse;
 use klamm_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use klamm_wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+use klamm_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
+use klamm_wire::messages::list_partition_reassignments_response::ListPartitionReassignmentsResponse;
 
 use super::QuorumHealth;
 use crate::Record;
@@ -51,6 +55,10 @@ pub enum Command {
     DeleteTopics(DeleteTopicsRequest),
     /// 37
     CreatePartitions(CreatePartitionsRequest),
+    /// 45
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
+    /// 46
+    ListPartitionReassignments(ListPartitionReassignmentsRequest),
     /// 33
     AlterConfigs(AlterConfigsRequest),
     /// 44
@@ -84,6 +92,10 @@ pub enum Reply {
     DeleteTopics(DeleteTopicsResponse),
     /// 37
     CreatePartitions(CreatePartitionsResponse),
+    /// 45
+    AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
+    /// 46
+    ListPartitionReassignments(ListPartitionReassignmentsResponse),
     /// 33
     AlterConfigs(AlterConfigsResponse),
     /// 44

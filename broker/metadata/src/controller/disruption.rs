@@ -17,7 +17,7 @@ use klamm_wire::{ErrorCode, Str};
 use super::QuorumHealth;
 use super::draft::{Draft, Turn};
 use super::error::ApiError;
-use crate::{Disruption, Image};
+use crate::{Disruption, Image, Partition};
 pub(super) use clock::Disruptions;
 
 /// Longest disruption; a longer one that is asked for is granted for this long.
@@ -151,7 +151,10 @@ fn is_restored(image: &Image, granted: &Disruption, quorum: &QuorumHealth) -> bo
         None => is_voter && granted.broker_epoch < 0,
     };
     let mut partitions = image.topics().flat_map(|topic| topic.partitions.values());
+    // A replica that is on its way to the node was not there when the node stopped.
+    let owes =
+        |partition: &Partition| partition.replicas.contains(&node) && !partition.adding.contains(&node);
     is_back
         && (!is_voter || quorum.is_caught_up(node))
-        && partitions.all(|partition| !partition.replicas.contains(&node) || partition.isr.contains(&node))
+        && partitions.all(|partition| !owes(partition) || partition.isr.contains(&node))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::assignment::Assignment;
 use super::isr::{Election, PartitionChange};
 use super::settings::Settings;
 use crate::config::{self, BrokerProperties, names};
@@ -87,12 +88,18 @@ impl<'a> Draft<'a> {
 
     /// Adds the change that follows from another ISR, if anything changes. Returns whether it does.
     pub(super) fn change_partition(&mut self, target: PartitionTarget<'_>) -> bool {
-        let PartitionTarget { topic_id, index, partition, rules, election, isr, .. } = target;
-        let PartitionTarget { lost_tail, lost_disk, recovered, .. } = target;
-        let image = &self.image;
-        let change =
-            PartitionChange { image, partition, rules, election, isr, lost_tail, lost_disk, recovered };
-        match change.decide(topic_id, index) {
+        let change = PartitionChange {
+            image: &self.image,
+            partition: target.partition,
+            rules: target.rules,
+            election: target.election,
+            assignment: target.assignment,
+            isr: target.isr,
+            lost_tail: target.lost_tail,
+            lost_disk: target.lost_disk,
+            recovered: target.recovered,
+        };
+        match change.decide(target.topic_id, target.index) {
             Some(record) => {
                 self.push(record);
                 true
@@ -109,6 +116,7 @@ pub(super) struct PartitionTarget<'a> {
     pub(super) partition: &'a Partition,
     pub(super) rules: TopicRules,
     pub(super) election: Election,
+    pub(super) assignment: Assignment,
     pub(super) isr: Vec<i32>,
     pub(super) lost_tail: Option<i32>,
     pub(super) lost_disk: bool,
@@ -124,6 +132,7 @@ impl<'a> PartitionTarget<'a> {
             partition,
             rules,
             election: Election::KeepLeader,
+            assignment: Assignment::of(partition),
             isr: partition.isr.clone(),
             lost_tail: None,
             lost_disk: false,

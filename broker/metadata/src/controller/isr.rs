@@ -1,7 +1,10 @@
-//! The one place where a partition's leader, ISR and eligible leader replicas are decided (KIP-966).
+//! The one place where a partition's replicas, leader, ISR and eligible leader replicas are decided (KIP-455, KIP-966).
 //!
-//! Someone wants another ISR: a leader, a broker's departure or return, an operator. From that follow, in this order:
+//! Someone wants another ISR or other replicas: a leader, a broker's departure or return, an operator. From that follow, in
+//! this order:
 //!
+//! 0. The replicas. A reassignment is complete when all that it wants are in the ISR and one of them can lead; then the others
+//!    leave the replicas and the ISR.
 //! 1. The leader. The present one stays while it is unfenced and in the ISR. Else the first replica, in the order of the
 //!    replica list, that is active and in the ISR; else one of the eligible leader replicas, which hold everything below
 //!    the high watermark; else, when no eligible one exists at all, the last known one (4); else, only where the topic allows an
@@ -19,6 +22,7 @@
 use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 use uuid::Uuid;
 
+use super::assignment::Assignment;
 use super::draft::TopicRules;
 use crate::image::topic::{NO_LEADER_CHANGE, NO_RECOVERY_CHANGE};
 use crate::mutation::{Mutation, is_active};
@@ -48,6 +52,8 @@ pub(super) struct PartitionChange<'a> {
     pub(super) partition: &'a Partition,
     pub(super) rules: TopicRules,
     pub(super) election: Election,
+    /// The replicas that are wanted.
+    pub(super) assignment: Assignment,
     /// The ISR that is wanted.
     pub(super) isr: Vec<i32>,
     /// A broker that may have lost the end of its logs.
@@ -76,15 +82,17 @@ fn unclean(leader: i32) -> Elected {
 
 impl PartitionChange<'_> {
     /// The record that brings the partition there; `None` when it is there already.
-    pub(super) fn decide(&self, topic_id: Uuid, partition_id: i32) -> Option<PartitionChangeRecord> {
+    pub(super) fn decide(mut self, topic_id: Uuid, partition_id: i32) -> Option<PartitionChangeRecord> {
         let old = self.partition;
+        self.complete_reassignment();
         let elected = self.elect();
+        if elected.leader >= 0 && !self.isr.contains(&elected.leader) {
+            self.isr = vec![elected.leader];
+            self.complete_reassignment();
+        }
         let mut new = old.clone();
         new.leader = elected.leader;
         new.isr.clone_from(&self.isr);
-        if new.has_leader() && !new.isr.contains(&new.leader) {
-            new.isr = vec![new.leader];
-        }
         new.elr = if elected.unclean { Vec::new() } else { self.eligible_after(&new.isr) };
         new.last_known_elr = if elected.unclean { Vec::new() } else { self.last_known_after(&new) };
         if elected.unclean {
@@ -92,7 +100,21 @@ impl PartitionChange<'_> {
         } else if self.recovered {
             new.leader_recovery_state = RECOVERED;
         }
+        Assignment { replicas: new.replicas, adding: new.adding, removing: new.removing } = self.assignment;
         difference(old, &new, topic_id, partition_id)
+    }
+
+    fn complete_reassignment(&mut self) {
+        if let Some(done) = self.assignment.completed_by(&self.isr).filter(|done| self.can_be_led(done)) {
+            self.assignment = done;
+        }
+        self.isr.retain(|id| self.assignment.contains(*id));
+    }
+
+    /// Whether the leader stays, or somebody can take over.
+    fn can_be_led(&self, assignment: &Assignment) -> bool {
+        let stays = |id: i32| id == self.partition.leader && self.is_unfenced(id);
+        assignment.replicas.iter().any(|id| self.is_active(*id) || stays(*id))
     }
 
     fn elect(&self) -> Elected {
@@ -107,15 +129,14 @@ impl PartitionChange<'_> {
 
     fn preferred(&self) -> Option<Elected> {
         let wanted = self.election == Election::Preferred;
-        let preferred = self.partition.preferred_leader().filter(|_| wanted)?;
+        let preferred = self.assignment.replicas.first().copied().filter(|_| wanted)?;
         (self.isr.contains(&preferred) && self.is_active(preferred)).then_some(clean(preferred))
     }
 
     /// A leader in controlled shutdown may stay when nobody can take over, so it only has to be unfenced.
     fn present_leader(&self) -> Option<Elected> {
         let leader = self.partition.leader;
-        let unfenced = self.image.broker(leader).is_some_and(|broker| !broker.fenced);
-        (unfenced && self.isr.contains(&leader)).then_some(clean(leader))
+        (self.is_unfenced(leader) && self.isr.contains(&leader)).then_some(clean(leader))
     }
 
     fn isr_member(&self) -> Option<Elected> {
@@ -139,7 +160,11 @@ impl PartitionChange<'_> {
     }
 
     fn first_active(&self, wanted: impl Fn(i32) -> bool) -> Option<i32> {
-        self.partition.replicas.iter().copied().find(|id| wanted(*id) && self.is_active(*id))
+        self.assignment.replicas.iter().copied().find(|id| wanted(*id) && self.is_active(*id))
+    }
+
+    fn is_unfenced(&self, id: i32) -> bool {
+        self.image.broker(id).is_some_and(|broker| !broker.fenced)
     }
 
     fn is_active(&self, id: i32) -> bool {
@@ -147,11 +172,11 @@ impl PartitionChange<'_> {
     }
 
     fn is_eligible(&self, id: i32) -> bool {
-        self.partition.elr.contains(&id) && self.lost_tail != Some(id)
+        self.partition.elr.contains(&id) && self.assignment.contains(id) && self.lost_tail != Some(id)
     }
 
     fn is_enough(&self, isr: &[i32]) -> bool {
-        isr.len() >= self.rules.min_isr.min(self.partition.replicas.len())
+        isr.len() >= self.rules.min_isr.min(self.assignment.replication_factor())
     }
 
     fn last_known_after(&self, new: &Partition) -> Vec<i32> {
@@ -178,6 +203,7 @@ impl PartitionChange<'_> {
             known.retain(|other| *other != id);
             known.insert(if self.lost_disk { 0 } else { known.len() }, id);
         }
+        known.retain(|id| self.assignment.contains(*id));
         known
     }
 
@@ -190,7 +216,7 @@ impl PartitionChange<'_> {
         let complete = |id: &i32| old.elr.contains(id) || old.isr.contains(id);
         let lost = |id: i32| self.lost_tail == Some(id) && !is_active(Mutation::LostTailStaysEligible);
         let stays = |id: &i32| complete(id) && !isr.contains(id) && !lost(*id);
-        old.replicas.iter().copied().filter(stays).collect()
+        self.assignment.replicas.iter().copied().filter(stays).collect()
     }
 }
 
@@ -210,6 +236,9 @@ fn difference(
         partition_id,
         topic_id,
         isr: changed(&old.isr, &new.isr),
+        replicas: changed(&old.replicas, &new.replicas),
+        adding_replicas: changed(&old.adding, &new.adding),
+        removing_replicas: changed(&old.removing, &new.removing),
         leader: if old.leader == new.leader { NO_LEADER_CHANGE } else { new.leader },
         leader_recovery_state: recovery,
         eligible_leader_replicas: changed(&old.elr, &new.elr),

@@ -212,7 +212,7 @@ fn grow(turn: &mut Turn<'_>, request: &CreatePartitionsTopic, budget: &mut Budge
     let added = usize::try_from(request.count.saturating_sub(current)).unwrap_or(usize::MAX);
     budget.spend(added)?;
     let existing: Vec<Vec<i32>> =
-        topic.partitions.values().map(|partition| partition.replicas.clone()).collect();
+        topic.partitions.values().map(|partition| partition.target_replicas()).collect();
     let replication_factor = existing.first().map_or(1, Vec::len);
     let assignments = match &request.assignments {
         Some(assignments) => {

@@ -39,9 +39,9 @@ pub struct Partition {
     /// Who was complete and stopped uncleanly since the ISR was last large enough, the latest at the end, and the last leader
     /// of a partition without one (KIP-966).
     pub last_known_elr: Vec<i32>,
-    /// Replicas that a reassignment adds.
+    /// Replicas that a reassignment adds: they count only when it is complete.
     pub adding: Vec<i32>,
-    /// Replicas that a reassignment removes.
+    /// Replicas that a reassignment removes when it is complete.
     pub removing: Vec<i32>,
 }
 
@@ -54,6 +54,27 @@ impl Partition {
     /// The replica that leads when all is well.
     pub fn preferred_leader(&self) -> Option<i32> {
         self.replicas.first().copied()
+    }
+
+    /// Whether a reassignment is under way (KIP-455).
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// The replicas from before a reassignment: what its cancellation goes back to.
+    pub fn original_replicas(&self) -> Vec<i32> {
+        self.replicas.iter().copied().filter(|id| !self.adding.contains(id)).collect()
+    }
+
+    /// The replicas that a reassignment arrives at.
+    pub fn target_replicas(&self) -> Vec<i32> {
+        self.replicas.iter().copied().filter(|id| !self.removing.contains(id)).collect()
+    }
+
+    /// How many replicas an ISR is measured against: those that a reassignment adds do not count before it is complete, or
+    /// a partition would become unavailable by getting more replicas.
+    pub fn replication_factor(&self) -> usize {
+        self.replicas.len().saturating_sub(self.adding.len())
     }
 
     pub(super) fn from_record(record: &PartitionRecord) -> Partition {

@@ -9,5 +9,6 @@ mod disruption;
 mod disruption_properties;
 mod isr;
 mod properties;
+mod reassignment;
 mod shutdown;
 mod topics;

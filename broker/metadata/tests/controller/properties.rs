@@ -1,9 +1,12 @@
 //! What holds after every sequence of commands, whatever they are.
 
+use std::collections::BTreeSet;
+
 use klamm_metadata::controller::{Command, Reply};
-use klamm_metadata::{Image, decode_records, encode_records};
+use klamm_metadata::{Image, Partition, decode_records, encode_records};
 use klamm_wire::Str;
 use klamm_wire::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use klamm_wire::messages::alter_partition_reassignments_request as reassignments;
 use klamm_wire::messages::alter_partition_request as alter_partition;
 use klamm_wire::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use klamm_wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -24,6 +27,8 @@ enum Step {
     CreateTopic { topic: usize, partitions: i32, replicas: i16, min_isr: i32 },
     DeleteTopic { topic: usize },
     Grow { topic: usize, count: i32 },
+    Reassign { topic: usize, replicas: Option<Vec<i32>>, may_change_factor: bool },
+    CatchUp { topic: usize },
     Configure { topic: usize, key: usize, operation: i8, value: i32 },
     Elect { unclean: bool },
     AllocateProducerIds { id: i32 },
@@ -38,6 +43,7 @@ const KEYS: [&str; 4] =
 fn step() -> impl Strategy<Value = Step> {
     let id = -1..4i32;
     let topic = 0..TOPICS.len();
+    let target = prop::option::weighted(0.8, prop::collection::vec(-1..5i32, 0..4));
     prop_oneof![
         3 => (id.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(id, clean, elsewhere)| Step::Register { id, clean, elsewhere }),
@@ -51,6 +57,10 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         1 => topic.clone().prop_map(|topic| Step::DeleteTopic { topic }),
         1 => (topic.clone(), -1..8i32).prop_map(|(topic, count)| Step::Grow { topic, count }),
+        6 => (topic.clone(), target, prop::bool::weighted(0.8)).prop_map(
+            |(topic, replicas, may_change_factor)| Step::Reassign { topic, replicas, may_change_factor }
+        ),
+        4 => topic.clone().prop_map(|topic| Step::CatchUp { topic }),
         2 => (topic, 0..KEYS.len(), -1..5i8, 0..4i32)
             .prop_map(|(topic, key, operation, value)| Step::Configure { topic, key, operation, value }),
         1 => any::<bool>().prop_map(|unclean| Step::Elect { unclean }),
@@ -98,6 +108,14 @@ fn take(cluster: &mut Cluster, step: Step) {
         Step::Grow { topic, count } => {
             let topic = CreatePartitionsTopic { name: name(topic), count, ..Default::default() };
             Command::CreatePartitions(CreatePartitionsRequest { topics: vec![topic], ..Default::default() })
+        }
+        Step::Reassign { topic, replicas, may_change_factor } => reassign(topic, replicas, may_change_factor),
+        Step::CatchUp { topic } => {
+            let partition = cluster.image.topic(TOPICS[topic]).and_then(|topic| topic.partitions.get(&0));
+            let active = |id: &i32| cluster.image.broker(*id).is_some_and(|broker| broker.is_active());
+            let everybody = partition.map(|partition| partition.replicas.iter().copied().filter(active));
+            let isr = everybody.map(Iterator::collect).unwrap_or_default();
+            propose(cluster, topic, isr, 0, false)
         }
         Step::Configure { topic, key, operation, value } => configure(topic, key, operation, value),
         Step::AllocateProducerIds { id } => Command::AllocateProducerIds(AllocateProducerIdsRequest {
@@ -149,6 +167,20 @@ fn propose(cluster: &Cluster, topic: usize, mut isr: Vec<i32>, epochs: i32, raw:
     })
 }
 
+fn reassign(topic: usize, replicas: Option<Vec<i32>>, may_change_factor: bool) -> Command {
+    let partition = reassignments::ReassignablePartition { replicas, ..Default::default() };
+    let topic = reassignments::ReassignableTopic {
+        name: name(topic),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    Command::AlterPartitionReassignments(reassignments::AlterPartitionReassignmentsRequest {
+        allow_replication_factor_change: may_change_factor,
+        topics: vec![topic],
+        ..Default::default()
+    })
+}
+
 fn configure(topic: usize, key: usize, operation: i8, value: i32) -> Command {
     let value = match KEYS[key] {
         "cleanup.policy" => "compact".to_owned(),
@@ -193,12 +225,40 @@ fn check_image(image: &Image) {
             assert!(partition.isr.iter().all(unfenced), "a fenced broker in the ISR, {at}");
             assert!(!partition.elr.iter().any(|id| partition.isr.contains(id)), "in ISR and ELR, {at}");
             assert!(!partition.isr.is_empty() || partition.leader == -1, "{at}");
+            check_reassignment(image, partition, &at);
             assert!(
                 !partition.isr.is_empty()
                     || !partition.elr.is_empty()
                     || !partition.last_known_elr.is_empty(),
                 "nobody could ever lead again, {at}"
             );
+        }
+    }
+}
+
+/// What is added and removed are replicas, there is something to go back to and to arrive at, and what has arrived is over.
+fn check_reassignment(image: &Image, partition: &Partition, at: &str) {
+    let distinct: BTreeSet<_> = partition.replicas.iter().collect();
+    assert_eq!(distinct.len(), partition.replicas.len(), "a replica twice, {at}");
+    let moving = [&partition.adding, &partition.removing];
+    assert!(
+        moving.iter().all(|ids| ids.iter().all(|id| partition.replicas.contains(id))),
+        "not a replica, {at}"
+    );
+    let target = partition.target_replicas();
+    assert!(!target.is_empty() && !partition.original_replicas().is_empty(), "{at}");
+    let can_lead = |id: &i32| image.broker(*id).is_some_and(|broker| broker.is_active());
+    let has_arrived = target.iter().all(|id| partition.isr.contains(id)) && target.iter().any(can_lead);
+    assert!(!has_arrived || !partition.is_reassigning(), "complete and not over, {at}");
+}
+
+/// Who comes to lead cleanly was in the ISR or eligible, unless the change said itself that it had caught up.
+fn check_leaders(old: &Image, new: &Image) {
+    for change in Image::diff(old, new).partitions {
+        if let (Some(old), Some(new)) = (&change.old, &change.new) {
+            let was_complete = old.isr.contains(&new.leader) || old.elr.contains(&new.leader);
+            let clean = new.leader_recovery_state == 0 || old.leader == new.leader;
+            assert!(new.leader == -1 || !clean || was_complete, "{change:?}");
         }
     }
 }
@@ -223,7 +283,11 @@ proptest! {
         cluster.create(creatable("a", 2, 3, &[("min.insync.replicas", "2")]));
         for step in steps {
             let before = cluster.image.clone();
+            let may_join = matches!(step, Step::AlterPartition { .. } | Step::CatchUp { .. });
             take(&mut cluster, step);
+            if !may_join {
+                check_leaders(&before, &cluster.image);
+            }
             check_image(&cluster.image);
             check_progress(&before, &cluster.image);
             prop_assert!(Image::diff(&cluster.image, &cluster.image.clone()).is_empty());

@@ -2,6 +2,7 @@
 //!
 //! A node that does nothing may always go: fenced, in no ISR, no voter that counts. What would be unavailable without any
 //! single one of its nodes, such as a partition with one replica, stands against nothing, or it could never be restarted.
+//! Replicas that a reassignment adds change nothing of that before it is complete: it may take hours, or never end.
 
 use klamm_wire::Str;
 use klamm_wire::messages::begin_disruption_response::DisruptionBlocker;
@@ -71,7 +72,7 @@ fn partitions(draft: &Draft<'_>, topic: &Topic, node: i32, found: &mut Vec<Disru
     }
     let need = draft.rules(&topic.name).min_isr;
     let fenced = draft.image().broker(node).is_none_or(|broker| broker.fenced);
-    for (index, partition) in hosted.filter(|(_, partition)| partition.replicas.len() > need) {
+    for (index, partition) in hosted.filter(|(_, partition)| partition.replication_factor() > need) {
         let is_member = partition.isr.contains(&node);
         let have = remaining(draft, partition, node);
         let at = format!("{}-{index}", topic.name);
