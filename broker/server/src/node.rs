@@ -169,11 +169,13 @@ impl Node {
         self.standing.borrow().state >= State::Running
     }
 
-    /// Replicas on this broker that are not in their ISR.
+    /// Replicas on this broker that are not in their ISR, without those that a reassignment is about to bring here.
     fn out_of_sync(&self) -> usize {
         let me = self.config.node_id;
         let image = self.image.load();
-        let behind = |p: &klamm_metadata::Partition| p.replicas.contains(&me) && !p.isr.contains(&me);
+        let behind = |p: &klamm_metadata::Partition| {
+            p.replicas.contains(&me) && !p.isr.contains(&me) && !p.adding.contains(&me)
+        };
         image.topics().map(|t| t.partitions.values().filter(|p| behind(p)).count()).sum()
     }
 
@@ -209,7 +211,8 @@ impl Node {
                 figures.partitions += i64::from(partition.replicas.contains(&me));
                 if partition.leader == me {
                     figures.leaders += 1;
-                    figures.under_replicated += i64::from(partition.isr.len() < partition.replicas.len());
+                    figures.under_replicated +=
+                        i64::from(partition.isr.len() < partition.replication_factor());
                     figures.under_min_isr += i64::from(partition.isr.len() < min_isr);
                 }
             }

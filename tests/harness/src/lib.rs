@@ -10,6 +10,7 @@
 //!
 //! Everything blocks; a test that wants two things at once uses threads.
 
+mod admin;
 mod broker;
 mod client;
 mod cluster;

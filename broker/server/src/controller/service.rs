@@ -184,6 +184,12 @@ impl Inner {
             m::create_partitions_request::CreatePartitionsRequest::API_KEY => {
                 command!(self, context, body, CreatePartitions)
             }
+            m::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest::API_KEY => {
+                command!(self, context, body, AlterPartitionReassignments)
+            }
+            m::list_partition_reassignments_request::ListPartitionReassignmentsRequest::API_KEY => {
+                command!(self, context, body, ListPartitionReassignments)
+            }
             m::alter_configs_request::AlterConfigsRequest::API_KEY => {
                 command!(self, context, body, AlterConfigs)
             }

@@ -33,14 +33,21 @@ impl Registry {
         replicas.configs_changed(&delta.configs, image);
     }
 
-    /// Sets aside replicas that the metadata does not give to this broker. Call it once, when the image has caught up.
+    /// Removes replicas that were moved to other brokers while this one was away, and sets aside those that the metadata knows
+    /// nothing of. Call it once, when the image has caught up.
     pub fn set_strays_aside(&self) {
         let image = self.replicas.image.load_full();
         for partition in self.replicas.all() {
-            let meta = meta_of(&image, &partition);
-            if !meta.is_some_and(|meta| meta.replicas.contains(&self.replicas.node_id)) {
-                warn!(topic = %partition.topic, partition = partition.index, "stray replica set aside: no topic needs it here");
-                self.replicas.set_aside(&partition, Reason::Stray);
+            match meta_of(&image, &partition) {
+                Some(meta) if meta.replicas.contains(&self.replicas.node_id) => {}
+                Some(meta) => {
+                    info!(topic = %partition.topic, partition = partition.index, replicas = ?meta.replicas, "replica removed: it was moved");
+                    self.replicas.set_aside(&partition, Reason::Reassigned);
+                }
+                None => {
+                    warn!(topic = %partition.topic, partition = partition.index, "stray replica set aside: no topic needs it here");
+                    self.replicas.set_aside(&partition, Reason::Stray);
+                }
             }
         }
     }
@@ -109,7 +116,8 @@ impl Replicas {
         let assignment = Assignment {
             local: self.node_id,
             partition: meta,
-            min_isr: partition.settings.load().min_isr(),
+            // Replicas that are added do not count before they are there, here as at the controller.
+            min_isr: partition.settings.load().min_isr().min(meta.replication_factor()),
             eligible: meta.replicas.iter().filter_map(active).collect(),
             lag_time_max_ms: self.lag_time_max_ms,
             is_registered: own.is_some_and(|own| own.incarnation == self.incarnation),

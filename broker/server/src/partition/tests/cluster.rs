@@ -212,6 +212,19 @@ impl Cluster {
         self.commit(&[change.into()]);
     }
 
+    /// Gives a partition to other brokers, the first of them leading.
+    pub fn move_to(&self, partition_id: i32, replicas: &[i32]) {
+        let change = PartitionChangeRecord {
+            partition_id,
+            topic_id: TOPIC,
+            leader: replicas[0],
+            isr: Some(replicas.to_vec()),
+            replicas: Some(replicas.to_vec()),
+            ..PartitionChangeRecord::default()
+        };
+        self.commit(&[change.into()]);
+    }
+
     /// Changes the ISR of partition 0, with the same leader.
     pub fn set_isr(&self, isr: &[i32]) {
         let change = PartitionChangeRecord {

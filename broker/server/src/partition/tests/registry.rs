@@ -85,6 +85,23 @@ async fn strays_are_set_aside_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_was_moved_away_is_removed_also_when_its_broker_was_down() {
+    let fast = [("replica.high.watermark.checkpoint.interval.ms", "100")];
+    let cluster = Cluster::start(2, &fast);
+    cluster.create_topic(TOPIC, "orders", 2, &[0], &[]);
+    produce(&cluster).await;
+    cluster.move_to(0, &[1]);
+    assert!(cluster.registry(0).get(&TOPIC, 0).is_none());
+    eventually("the moved replica's files are gone", || directories(&cluster) == ["orders-1"]).await;
+    cluster.kill(0);
+    cluster.move_to(1, &[1]);
+    cluster.start_broker(0);
+    cluster.registry(0).set_strays_aside();
+    assert!(cluster.registry(0).all().is_empty());
+    eventually("the other's, too", || directories(&cluster).is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_config_holds_at_once() {
     let cluster = Cluster::start(1, &[]);
     cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
