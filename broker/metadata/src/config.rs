@@ -22,6 +22,12 @@ pub use spec::{
     Check, ConfigError, ConfigKind, ConfigSpec, TopicConfigSpec, TopicSynonym, Unit, Update, list_elements,
 };
 
+/// `replica.selector.class` that sends consumers to a follower in their rack (KIP-392), by the name that Kafka's has.
+pub const RACK_AWARE_REPLICA_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+/// `replica.selector.class` that leaves consumers at the leader, as when none is set.
+const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
+const REPLICA_SELECTORS: &[&str] = &["", LEADER_SELECTOR, RACK_AWARE_REPLICA_SELECTOR];
+
 /// Names that code refers to.
 pub mod names {
     /// Smallest ISR with which acks=all writes are accepted.
@@ -38,6 +44,8 @@ pub mod names {
     pub const LEADER_IMBALANCE_CHECK_INTERVAL_SECONDS: &str = "leader.imbalance.check.interval.seconds";
     /// Milliseconds without a heartbeat after which a broker is fenced.
     pub const BROKER_SESSION_TIMEOUT_MS: &str = "broker.session.timeout.ms";
+    /// How a replica is chosen for a consumer.
+    pub const REPLICA_SELECTOR_CLASS: &str = "replica.selector.class";
     /// Milliseconds between a broker's heartbeats.
     pub const BROKER_HEARTBEAT_INTERVAL_MS: &str = "broker.heartbeat.interval.ms";
 }

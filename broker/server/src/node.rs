@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use klamm_metadata::{Image, config::BrokerProperties};
+use klamm_metadata::Image;
+use klamm_metadata::config::{BrokerProperties, RACK_AWARE_REPLICA_SELECTOR, names};
 use klamm_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub auto_create_topics: bool,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: usize,
+    /// Whether consumers are sent to a follower in their rack: `replica.selector.class`.
+    pub reads_nearby: bool,
 }
 
 /// The process as its parts see it.
@@ -241,5 +244,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         auto_create_topics: properties.flag("auto.create.topics.enable"),
         fetch_max_bytes: properties.parsed("fetch.max.bytes").unwrap_or(55 << 20),
+        reads_nearby: properties.get(names::REPLICA_SELECTOR_CLASS).as_deref().map(str::trim)
+            == Some(RACK_AWARE_REPLICA_SELECTOR),
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use klamm_harness::{Client, Cluster};
+use klamm_harness::{Client, ClusterSpec};
 use klamm_records::BatchBuilder;
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use klamm_wire::messages::metadata_request::MetadataRequest;
@@ -33,11 +33,17 @@ fn fetch(client: &mut Client) -> Result<FetchRequest> {
 
 #[test]
 fn who_does_not_lead_names_the_leader_and_its_address() -> Result<()> {
-    let mut cluster = Cluster::start(3)?;
+    let mut cluster = ClusterSpec::new(3).property("default.replication.factor", "2").start()?;
     let mut client = cluster.client();
     client.create_topic(TOPIC, 1, &[])?;
     let leader = cluster.leader_of(TOPIC, 0)?;
-    let (follower, leader_address) = (cluster.address((leader + 1) % 3)?, cluster.address(leader)?);
+    let topology = client.topology()?;
+    let replicas = topology.replicas(TOPIC, 0)?;
+    let follower = replicas.iter().copied().find(|id| *id != leader).context("a follower")?;
+    let stranger = (0..3).find(|id| !replicas.contains(id)).context("a broker without a replica")?;
+    let (follower, leader_address) = (cluster.address(follower)?, cluster.address(leader)?);
+    // A follower may serve consumers.
+    let stranger = cluster.address(stranger)?;
 
     let answer = client.call_at(&follower, 12, &produce()?)?;
     let partition =
@@ -49,7 +55,7 @@ fn who_does_not_lead_names_the_leader_and_its_address() -> Result<()> {
     ensure!(hints == [(leader, leader_address.clone())], "produce: {hints:?}");
 
     let request = fetch(&mut client)?;
-    let answer = client.call_at(&follower, 16, &request)?;
+    let answer = client.call_at(&stranger, 16, &request)?;
     let partition = answer.responses.first().and_then(|t| t.partitions.first()).context("a partition")?;
     ensure!(partition.error_code == ErrorCode::NotLeaderOrFollower.code(), "{partition:?}");
     ensure!(partition.current_leader.leader_id == leader, "{partition:?}");

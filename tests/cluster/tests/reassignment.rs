@@ -1,6 +1,6 @@
 //! Partitions that move to other brokers while they are used (KIP-455).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use klamm_harness::{Client, Cluster, Load, until};
@@ -167,6 +167,83 @@ fn a_topic_is_deleted_in_the_middle_of_its_move() -> Result<()> {
     for id in 0..5 {
         wait_no_directory(&cluster, id, 0)?;
     }
+    cluster.succeed();
+    Ok(())
+}
+
+/// Rates of both sides in bytes a second, for all brokers.
+fn throttle(cluster: &Cluster, leader: Option<&str>, follower: Option<&str>) -> Result<()> {
+    let keys = ["leader.replication.throttled.rate", "follower.replication.throttled.rate"];
+    let rates = [(keys[0], leader), (keys[1], follower)];
+    cluster.broker_ids().into_iter().try_for_each(|id| cluster.client().configure_broker(id, &rates))
+}
+
+/// Moves the topic, which has 8 MB, and another of 8 MB that is not throttled. Returns how long the topic took.
+fn throttled_move(leader: Option<&str>, follower: Option<&str>) -> Result<Duration> {
+    let cluster = three_and_three(1)?;
+    let mut client = cluster.client();
+    client.create_topic("free", 1, &[])?;
+    for topic in [TOPIC, "free"] {
+        client.reassign(topic, 0, Some(&[0, 1, 2]))?;
+        client.wait_reassigned(PATIENCE)?;
+        fill(&mut client, topic, 0, 800)?;
+    }
+    throttle(&cluster, leader, follower)?;
+    let all = [("leader.replication.throttled.replicas", Some("*"))];
+    client.configure_topic(TOPIC, &all)?;
+    client.configure_topic(TOPIC, &[("follower.replication.throttled.replicas", Some("0:3,0:4,0:5"))])?;
+    let load = Load::start(&cluster.bootstrap(), "free", 1);
+    let start = Instant::now();
+    ensure!(client.reassign(TOPIC, 0, Some(&[3, 4, 5]))?.is_none());
+    ensure!(client.reassign("free", 0, Some(&[3, 4, 5]))?.is_none());
+    until(PATIENCE, "what is not throttled has moved", || {
+        let left = client.reassignments()?;
+        let topics: Vec<&str> = left.iter().map(|(topic, _)| topic.as_str()).collect();
+        ensure!(!topics.is_empty(), "the throttled topic was as fast as the other");
+        Ok((topics == [TOPIC]).then_some(()))
+    })?;
+    load.wait_for_more(100)?;
+    client.wait_reassigned(PATIENCE)?;
+    let took = start.elapsed();
+    load.finish()?.verify(&mut client)?;
+    let read = client.read_all(TOPIC, 0)?;
+    ensure!(read.len() == 800, "{} of 800 records", read.len());
+    cluster.succeed();
+    Ok(took)
+}
+
+/// What a second and one read may take beyond the rate is in the bounds.
+#[test]
+fn followers_keep_to_their_rate() -> Result<()> {
+    let took = throttled_move(None, Some("1000000"))?;
+    ensure!(took > Duration::from_millis(5_500), "8 MB at 1 MB/s took {took:?}");
+    Ok(())
+}
+
+#[test]
+fn a_leader_keeps_to_its_rate() -> Result<()> {
+    let took = throttled_move(Some("3000000"), None)?;
+    ensure!(took > Duration::from_millis(5_500), "three times 8 MB at 3 MB/s took {took:?}");
+    Ok(())
+}
+
+#[test]
+fn a_move_that_was_all_but_stopped_goes_on_when_the_throttle_is_lifted() -> Result<()> {
+    let cluster = three_and_three(1)?;
+    let mut client = cluster.client();
+    fill(&mut client, TOPIC, 0, 800)?;
+    throttle(&cluster, Some("10"), Some("10"))?;
+    let keys = ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"];
+    client.configure_topic(TOPIC, &keys.map(|key| (key, Some("*"))))?;
+    ensure!(client.reassign(TOPIC, 0, Some(&[3, 4, 5]))?.is_none());
+    let load = Load::start(&cluster.bootstrap(), TOPIC, 1);
+    load.wait_for_more(300)?;
+    ensure!(client.reassignments()?.len() == 1, "8 MB at 10 B/s were moved");
+    throttle(&cluster, None, None)?;
+    client.configure_topic(TOPIC, &keys.map(|key| (key, None)))?;
+    client.wait_reassigned(Duration::from_secs(20))?;
+    load.finish()?;
+    ensure!(client.read_all(TOPIC, 0)?.len() > 1_100);
     cluster.succeed();
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The table of broker keys about replication, the controllers and the life of a broker.
 
+use super::REPLICA_SELECTORS;
 use super::spec::{Check, ConfigKind, ConfigSpec, Update, key};
-use Check::{Any, AtLeast, Between};
+use Check::{Any, AtLeast, Between, OneOf};
 use ConfigKind::{Boolean, Int, List, Long, String};
 use Update::{ClusterWide, PerBroker, ReadOnly};
 
@@ -23,7 +24,7 @@ pub(super) const TABLE: &[ConfigSpec] = &[
     key("replica.socket.timeout.ms", Int, Some("30000"), AtLeast(1), ReadOnly, "Longest wait of a follower for an answer, in milliseconds."),
     key("replica.socket.receive.buffer.bytes", Int, Some("65536"), AtLeast(-1), ReadOnly, "Receive buffer of a follower's connection, in bytes."),
     key("replica.high.watermark.checkpoint.interval.ms", Long, Some("5000"), AtLeast(1), ReadOnly, "Time between two writes of the high watermarks, in milliseconds."),
-    key("replica.selector.class", String, None, Any, ReadOnly, "How a replica is chosen for a consumer's rack; the leader when not set."),
+    key("replica.selector.class", String, None, OneOf(REPLICA_SELECTORS), ReadOnly, "How a replica is chosen for a consumer's rack; the leader when not set."),
     key("num.replica.fetchers", Int, Some("1"), AtLeast(1), ClusterWide, "Connections that fetch from each other broker."),
     key("num.replica.alter.log.dirs.threads", Int, None, AtLeast(1), ReadOnly, "Threads that move replicas between log directories."),
     key("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0), PerBroker, "Bytes a second that throttled replicas may read from this broker."),

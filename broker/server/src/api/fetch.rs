@@ -11,9 +11,10 @@ use klamm_wire::messages::fetch_request::FetchRequest;
 use klamm_wire::messages::fetch_response::{
     EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
-use klamm_wire::{ErrorCode, Part, Records};
+use klamm_wire::{ErrorCode, Part, Records, Str};
 use tokio::time::Instant;
 
+use super::nearby;
 use super::sessions::{Plan, TopicKey, Wanted};
 use super::{Context, decode, encode, encode_with_files, leader_hint};
 use crate::clock::now_ms;
@@ -31,6 +32,8 @@ struct Limits {
     max_bytes: usize,
     min_bytes: usize,
     read_committed: bool,
+    /// The rack of a consumer that may be sent to a follower, where this broker sends consumers there (KIP-392).
+    rack: Option<Str>,
 }
 
 /// One partition of the response in the making.
@@ -38,6 +41,8 @@ struct Found {
     at: usize,
     topic: Option<Arc<Topic>>,
     outcome: Result<Fetched, Refused>,
+    /// The follower that the consumer is sent to instead.
+    preferred: Option<i32>,
 }
 
 /// What a pass over the partitions found.
@@ -48,6 +53,8 @@ struct Pass {
     is_news: bool,
     /// Whether a cold file must be read by a thread that may wait.
     is_cold: bool,
+    /// When the throttle lets more pass, in Unix milliseconds, if it held back something.
+    held_until: Option<i64>,
 }
 
 /// Answers at once when there is enough, else waits for news.
@@ -58,12 +65,12 @@ pub fn handle(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
     };
     let limits = limits(node, &request, context.version());
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let is_follower = limits.reader != Reader::Consumer;
+    let is_follower = limits.reader.is_follower();
     let plan = match node.sessions.plan(request, context.version(), is_follower, now_ms()) {
         Ok(plan) => plan,
         Err(error) => return refused(&context, error),
     };
-    let pass = read_all(node, &plan, &limits, None);
+    let pass = read_all(node, &context, &plan, &limits, None);
     let is_due = pass.is_enough(&limits) || wait.is_zero() || plan.wanted.is_empty();
     if is_due && !pass.is_cold {
         return match respond(node, &context, &plan, &limits, pass) {
@@ -73,7 +80,7 @@ pub fn handle(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
     }
     let node = Arc::clone(node);
     Handled::Blocking(Box::pin(async move {
-        let pass = wait_for_news(&node, &plan, &limits, wait).await;
+        let pass = wait_for_news(&node, &context, &plan, &limits, wait).await;
         match respond(&node, &context, &plan, &limits, pass) {
             Ok(response) => Outcome::Respond(response),
             Err(reason) => Outcome::Close(reason),
@@ -91,11 +98,18 @@ fn refused(context: &Context, error: ErrorCode) -> Handled {
 fn limits(node: &Node, request: &FetchRequest, version: i16) -> Limits {
     let replica = if version >= 15 { request.replica_state.replica_id } else { request.replica_id };
     let broker_epoch = if version >= 15 { request.replica_state.replica_epoch } else { -1 };
+    let reader = match replica {
+        0.. => Reader::Follower { replica, broker_epoch },
+        _ if version >= 11 => Reader::NearbyConsumer,
+        _ => Reader::Consumer,
+    };
+    let sends_away = reader == Reader::NearbyConsumer && node.settings.reads_nearby;
     Limits {
-        reader: if replica >= 0 { Reader::Follower { replica, broker_epoch } } else { Reader::Consumer },
+        reader,
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(node.settings.fetch_max_bytes),
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
         read_committed: request.isolation_level == 1,
+        rack: Some(Str::copy_from(&request.rack_id)).filter(|rack| sends_away && !rack.is_empty()),
     }
 }
 
@@ -103,20 +117,37 @@ impl Pass {
     fn is_enough(&self, limits: &Limits) -> bool {
         self.is_news || self.is_cold || self.bytes >= limits.min_bytes
     }
+
+    fn throttled_bytes(&self) -> usize {
+        let fetched = self.found.iter().filter_map(|found| found.outcome.as_ref().ok());
+        fetched.filter(|fetched| fetched.is_throttled).map(|fetched| fetched.bytes).sum()
+    }
+
+    /// How long the throttle holds back something.
+    fn held_for(&self) -> Option<Duration> {
+        let left = self.held_until?.saturating_sub(now_ms()).max(1);
+        Some(Duration::from_millis(u64::try_from(left).unwrap_or(1)))
+    }
 }
 
-async fn wait_for_news(node: &Arc<Node>, plan: &Plan, limits: &Limits, wait: Duration) -> Pass {
+async fn wait_for_news(
+    node: &Arc<Node>,
+    context: &Context,
+    plan: &Plan,
+    limits: &Limits,
+    wait: Duration,
+) -> Pass {
     let deadline = Instant::now() + wait;
     loop {
         let parked = Parked::new();
-        let pass = read_all(node, plan, limits, Some(&parked));
+        let pass = read_all(node, context, plan, limits, Some(&parked));
         let left = deadline.saturating_duration_since(Instant::now());
         if pass.is_enough(limits) || left.is_zero() {
             parked.release();
             return if pass.is_cold { read_cold(node, plan, limits, pass).await } else { pass };
         }
         let some = if pass.bytes > 0 { left.min(POLL) } else { left };
-        parked.wait(some).await;
+        parked.wait(pass.held_for().map_or(some, |held| some.min(held))).await;
     }
 }
 
@@ -166,23 +197,40 @@ fn read(reader: Reader, wanted: &Wanted, max_bytes: usize, at_least_one: bool) -
     }
 }
 
-fn read_all(node: &Node, plan: &Plan, limits: &Limits, park: Option<&Arc<Parked>>) -> Pass {
+fn read_all(
+    node: &Node,
+    context: &Context,
+    plan: &Plan,
+    limits: &Limits,
+    park: Option<&Arc<Parked>>,
+) -> Pass {
     let image = node.image();
-    let mut pass =
-        Pass { found: Vec::with_capacity(plan.wanted.len()), bytes: 0, is_news: false, is_cold: false };
+    let found = Vec::with_capacity(plan.wanted.len());
+    let mut pass = Pass { found, bytes: 0, is_news: false, is_cold: false, held_until: None };
     for (at, wanted) in plan.wanted.iter().enumerate() {
         let left = limits.max_bytes.saturating_sub(pass.bytes);
-        let read = read(limits.reader, wanted, partition_limit(wanted, left), pass.bytes == 0);
+        let mut read = read(limits.reader, wanted, partition_limit(wanted, left), pass.bytes == 0);
+        let preferred = limits
+            .rack
+            .as_ref()
+            .and_then(|rack| nearby::replica(node, &image, wanted, rack, context.peer.listener.as_ref()));
+        if preferred.is_some() {
+            // What is checked is checked here, what is read is read there.
+            (read.max_bytes, read.at_least_one) = (0, false);
+        }
         let (topic, outcome) = read_one(node, &image, wanted, &read, park);
         match &outcome {
             Ok(fetched) => {
                 pass.bytes += fetched.bytes;
                 pass.is_cold |= fetched.would_block;
-                pass.is_news |= fetched.diverging.is_some() || is_news(plan, limits, wanted, fetched);
+                pass.held_until = pass.held_until.into_iter().chain(fetched.held_until).min();
+                pass.is_news |= fetched.diverging.is_some()
+                    || preferred.is_some()
+                    || is_news(plan, limits, wanted, fetched);
             }
             Err(_) => pass.is_news = true,
         }
-        pass.found.push(Found { at, topic, outcome });
+        pass.found.push(Found { at, topic, outcome, preferred });
     }
     pass
 }
@@ -190,7 +238,7 @@ fn read_all(node: &Node, plan: &Plan, limits: &Limits, park: Option<&Arc<Parked>
 /// A follower learns at once that the high watermark moved: its own readers and its next leadership depend on it.
 fn is_news(plan: &Plan, limits: &Limits, wanted: &Wanted, fetched: &Fetched) -> bool {
     plan.incremental
-        && limits.reader != Reader::Consumer
+        && limits.reader.is_follower()
         && wanted.told_high_watermark != i64::MIN
         && fetched.high_watermark > wanted.told_high_watermark
 }
@@ -225,12 +273,12 @@ fn respond(
     pass: Pass,
 ) -> Result<Response, String> {
     let image = node.image();
-    let counter = if limits.reader == Reader::Consumer {
-        &node.metrics.bytes_out
-    } else {
-        &node.metrics.replication_bytes_out
+    let counter = match limits.reader.is_follower() {
+        true => &node.metrics.replication_bytes_out,
+        false => &node.metrics.bytes_out,
     };
     counter.inc_by(pass.bytes as u64);
+    node.registry.sent_throttled(pass.throttled_bytes());
     let mut files = Vec::new();
     let mut topics = Topics::default();
     let mut leaders = Vec::new();
@@ -238,7 +286,10 @@ fn respond(
     for found in pass.found {
         let Some(wanted) = plan.wanted.get(found.at) else { continue };
         let mut data = match found.outcome {
-            Ok(fetched) => partition_data(wanted.partition, fetched, limits, &mut files),
+            Ok(fetched) => PartitionData {
+                preferred_read_replica: found.preferred.unwrap_or(-1),
+                ..partition_data(wanted.partition, fetched, limits, &mut files)
+            },
             Err(refused) => failed(wanted.partition, refused.code),
         };
         let error = ErrorCode::from_code(data.error_code);
@@ -280,6 +331,7 @@ fn has_news(wanted: &Wanted, data: &PartitionData) -> bool {
     !data.records.is_empty()
         || data.error_code != ErrorCode::None.code()
         || data.diverging_epoch.epoch >= 0
+        || data.preferred_read_replica >= 0
         || data.high_watermark != wanted.told_high_watermark
         || data.log_start_offset != wanted.told_log_start
 }

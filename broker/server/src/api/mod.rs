@@ -14,6 +14,7 @@ mod init_producer_id;
 mod leader_hint;
 mod list_offsets;
 mod metadata;
+mod nearby;
 mod offset_for_leader_epoch;
 mod produce;
 pub mod sessions;

@@ -1,22 +1,27 @@
-//! Reading from a partition that this broker leads: consumers up to the high watermark, followers up to the log's end.
+//! Reading from a partition: consumers up to the high watermark, followers up to the log's end.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use klamm_log::{Chunk, LogRead, ReadError, ReadPlan, Wait};
-use klamm_replica::{EpochEnd, LeaderEvent, diverging_epoch};
+use klamm_replica::{EpochEnd, LeaderEvent, LeaderState, diverging_epoch};
 use klamm_wire::ErrorCode;
 
 use super::error::Refused;
+use super::nearby;
 use super::parked::Parked;
 use super::replica::{Partition, State};
+use super::role::Role;
+use super::throttle::Side;
 use super::wakeups::Wakeups;
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// A consumer: sees what is committed.
+    /// A consumer: sees what is committed, at the leader.
     Consumer,
+    /// A consumer that a follower may serve, too (KIP-392; Fetch 11 and above).
+    NearbyConsumer,
     /// A replica of the partition: sees everything, and says by its fetch offset what it holds.
     Follower {
         /// Broker id.
@@ -24,6 +29,13 @@ pub enum Reader {
         /// Epoch of its registration (`ReplicaState.ReplicaEpoch`).
         broker_epoch: i64,
     },
+}
+
+impl Reader {
+    /// Whether it is a replica.
+    pub fn is_follower(self) -> bool {
+        matches!(self, Self::Follower { .. })
+    }
 }
 
 /// One partition of a Fetch request.
@@ -56,6 +68,10 @@ pub struct Fetched {
     pub log_start_offset: i64,
     /// Where the reader's log parts from this one; then there are no chunks.
     pub diverging: Option<EpochEnd>,
+    /// What is read counts against the leader's throttle: see [`super::Registry::sent_throttled`].
+    pub is_throttled: bool,
+    /// Too much has passed: nothing is read before this time, in Unix milliseconds.
+    pub held_until: Option<i64>,
     /// The read needs a cold disk: read again with [`Partition::fetch_blocking`] on a thread that may wait.
     pub would_block: bool,
 }
@@ -66,16 +82,41 @@ impl Partition {
     ///
     /// # Errors
     /// `NOT_LEADER_OR_FOLLOWER`, `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`, `OFFSET_OUT_OF_RANGE`,
-    /// `KAFKA_STORAGE_ERROR`.
+    /// `OFFSET_NOT_AVAILABLE` of a follower that is behind, `KAFKA_STORAGE_ERROR`.
     pub fn fetch(self: &Arc<Self>, read: &FetchRead, park: Option<&Arc<Parked>>) -> Result<Fetched, Refused> {
+        let tells_high_watermark = self.shared.tells_high_watermark;
         let (fetched, plan) = self.change(|state, now_ms, wakeups| {
-            let (fetched, plan) = state.fetch(read, now_ms, wakeups)?;
+            let (mut fetched, plan) = state.fetch(read, now_ms, wakeups)?;
+            let plan = self.throttle(state, read, &mut fetched, plan, now_ms);
             if plan.is_none() && fetched.diverging.is_none() {
-                state.park(read.reader, park);
+                state.park(read.reader, park, tells_high_watermark);
             }
             Ok::<_, Refused>((fetched, plan))
         })?;
         run(fetched, plan, read, Wait::Forbidden)
+    }
+
+    /// Holds back what a follower that is out of sync would read of a throttled partition.
+    fn throttle(
+        &self,
+        state: &State,
+        read: &FetchRead,
+        fetched: &mut Fetched,
+        plan: Option<ReadPlan>,
+        now_ms: i64,
+    ) -> Option<ReadPlan> {
+        let Reader::Follower { replica, .. } = read.reader else { return plan };
+        if plan.is_none() || !self.settings.load().leader_throttled.contains(self.index, self.shared.node_id)
+        {
+            return plan;
+        }
+        let in_sync = |leader: &LeaderState| leader.isr().maximal_contains(replica);
+        if matches!(&state.role, Role::Leader(leader) if in_sync(leader)) {
+            return plan;
+        }
+        fetched.is_throttled = true;
+        fetched.held_until = self.shared.throttle.held_until(Side::Leader, now_ms);
+        plan.filter(|_| fetched.held_until.is_none())
     }
 
     /// Like [`Partition::fetch`], but waits for the disk where it has to.
@@ -83,7 +124,11 @@ impl Partition {
     /// # Errors
     /// As [`Partition::fetch`].
     pub fn fetch_blocking(self: &Arc<Self>, read: &FetchRead) -> Result<Fetched, Refused> {
-        let (fetched, plan) = self.change(|state, now_ms, wakeups| state.fetch(read, now_ms, wakeups))?;
+        let (fetched, plan) = self.change(|state, now_ms, wakeups| {
+            let (mut fetched, plan) = state.fetch(read, now_ms, wakeups)?;
+            let plan = self.throttle(state, read, &mut fetched, plan, now_ms);
+            Ok::<_, Refused>((fetched, plan))
+        })?;
         let fetched = run(fetched, plan, read, Wait::Allowed)?;
         fetched.chunks.iter().for_each(prefetch);
         Ok(fetched)
@@ -145,7 +190,10 @@ impl State {
         now_ms: i64,
         wakeups: &mut Wakeups,
     ) -> Result<(Fetched, Option<ReadPlan>), Refused> {
-        self.check_epoch(read.current_leader_epoch)?;
+        self.check_reader_epoch(read)?;
+        if matches!(self.role, Role::Follower(_)) {
+            return self.fetch_nearby(read);
+        }
         self.check_follower(read)?;
         let (start, end) = (self.log.start_offset(), self.log.end_offset());
         let mut fetched =
@@ -171,9 +219,9 @@ impl State {
     }
 
     /// How the records are read; `None` when there are none for this reader.
-    fn plan(&self, read: &FetchRead) -> Result<Option<ReadPlan>, Refused> {
+    pub(super) fn plan(&self, read: &FetchRead) -> Result<Option<ReadPlan>, Refused> {
         let upper = match read.reader {
-            Reader::Consumer => self.high_watermark,
+            Reader::Consumer | Reader::NearbyConsumer => self.high_watermark,
             Reader::Follower { .. } => self.log.end_offset(),
         };
         if read.fetch_offset >= upper || (read.max_bytes == 0 && !read.at_least_one) {
@@ -182,23 +230,21 @@ impl State {
         Ok(Some(self.log.plan_read(read.fetch_offset, read.max_bytes, upper)?))
     }
 
-    fn park(&mut self, reader: Reader, parked: Option<&Arc<Parked>>) {
-        match (parked, reader) {
-            (Some(parked), Reader::Consumer) => self.consumers.park(parked),
-            (Some(parked), Reader::Follower { .. }) => self.followers.park(parked),
-            (None, _) => {}
+    /// Whoever waits for the high watermark waits with the consumers, a follower that has readers of its own among them.
+    fn park(&mut self, reader: Reader, parked: Option<&Arc<Parked>>, tells_high_watermark: bool) {
+        let Some(parked) = parked else { return };
+        if reader.is_follower() {
+            self.followers.park(parked);
+        }
+        if !reader.is_follower() || tells_high_watermark {
+            self.consumers.park(parked);
         }
     }
 
-    /// Fences clients with older metadata and tells those with newer that this broker is behind (KIP-320).
+    /// The epoch in which this broker leads, unless the client knows another.
     pub(super) fn check_epoch(&mut self, current_leader_epoch: i32) -> Result<i32, Refused> {
         let leader_epoch = self.role.leader()?.leader_epoch();
-        match current_leader_epoch {
-            ..=-1 => Ok(leader_epoch),
-            older if older < leader_epoch => Err(ErrorCode::FencedLeaderEpoch.into()),
-            newer if newer > leader_epoch => Err(ErrorCode::UnknownLeaderEpoch.into()),
-            _ => Ok(leader_epoch),
-        }
+        nearby::check_epoch(leader_epoch, current_leader_epoch).map(|()| leader_epoch)
     }
 
     fn check_follower(&mut self, read: &FetchRead) -> Result<(), Refused> {
@@ -214,7 +260,7 @@ impl State {
         }
     }
 
-    fn diverging(&self, read: &FetchRead) -> Result<Option<EpochEnd>, Refused> {
+    pub(super) fn diverging(&self, read: &FetchRead) -> Result<Option<EpochEnd>, Refused> {
         let (epoch, end_offset) = self.log.epoch_end_offset(read.last_fetched_epoch);
         if epoch < 0 {
             let message = format!("leader epoch {} is not known here", read.last_fetched_epoch);

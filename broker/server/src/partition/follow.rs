@@ -1,6 +1,7 @@
 //! The follower's side of a partition: what its fetcher asks for and what it does with the answers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use klamm_records::BatchHeader;
@@ -9,7 +10,11 @@ use tracing::{info, warn};
 
 use super::replica::{Partition, State};
 use super::role::Role;
+use super::throttle::Side;
 use super::wakeups::Wakeups;
+
+/// How often a replica that is held back by the throttle looks whether it still is.
+const THROTTLE_LOOK_MS: i64 = 1_000;
 
 /// What a leader answered for this partition.
 #[derive(Clone, Debug)]
@@ -29,10 +34,37 @@ impl Partition {
         match &state.role {
             Role::Follower(follower) if follower.leader() == leader => Some(match state.disk_full {
                 true => NextFetch::At(now_ms.saturating_add(500)),
-                false => follower.next_fetch(now_ms),
+                false => self.throttle_fetch(follower.next_fetch(now_ms), now_ms),
             }),
             _ => None,
         }
+    }
+
+    /// A replica that is throttled and out of sync waits while too much was fetched, but looks again now and then: the rate
+    /// may be another.
+    fn throttle_fetch(&self, next: NextFetch, now_ms: i64) -> NextFetch {
+        match next {
+            NextFetch::Now(_) if self.is_throttled() => {
+                let held = self.shared.throttle.held_until(Side::Follower, now_ms);
+                held.map_or(next, |until| NextFetch::At(until.min(now_ms.saturating_add(THROTTLE_LOOK_MS))))
+            }
+            _ => next,
+        }
+    }
+
+    /// Counts fetched bytes against the throttle; true when that holds back what is throttled.
+    pub(super) fn count_fetched(&self, answer: &LeaderAnswer, now_ms: i64) -> bool {
+        let LeaderAnswer::Records { records, .. } = answer else { return false };
+        if records.is_empty() || !self.is_throttled() {
+            return false;
+        }
+        self.shared.throttle.passed(Side::Follower, records.len(), now_ms);
+        self.shared.throttle.held_until(Side::Follower, now_ms).is_some()
+    }
+
+    fn is_throttled(&self) -> bool {
+        !self.is_in_sync.load(Ordering::Relaxed)
+            && self.settings.load().follower_throttled.contains(self.index, self.shared.node_id)
     }
 
     /// Takes an answer to a fetch from `asked`.
@@ -53,6 +85,7 @@ impl Partition {
         now_ms: i64,
         wakeups: &mut Wakeups,
     ) {
+        let high_watermark = state.high_watermark;
         let done = match effects.log {
             None => Ok(()),
             Some(LogAction::Append) => append(state, answer, wakeups),
@@ -78,6 +111,7 @@ impl Partition {
         }
         if let Role::Follower(follower) = &state.role {
             state.high_watermark = follower.high_watermark();
+            state.wake_nearby(high_watermark, wakeups);
         }
     }
 

@@ -11,6 +11,8 @@
 //! | `fetcher`, `follow` | fetching from leaders, and what an answer does to a replica |
 //! | `checkpoints` | what is stored about logs, and taken back before it vouches for too much |
 //! | `alter` | proposals to the controller |
+//! | `nearby` | reading from a follower, and who is sent there |
+//! | `throttle` | how fast replicas that are out of sync are brought up |
 //!
 //! Appends and reads take one short lock and never wait for the disk; what has to wait runs on the engine's threads, or
 //! says so in its documentation.
@@ -25,6 +27,7 @@ mod fetch;
 mod fetcher;
 mod follow;
 mod lookup;
+mod nearby;
 mod parked;
 mod produced;
 mod registry;
@@ -34,6 +37,7 @@ mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod wakeups;
 mod write;
 

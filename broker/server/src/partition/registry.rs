@@ -16,7 +16,7 @@ use anyhow::Result;
 use arc_swap::ArcSwap;
 use klamm_log::{Disk, DiskSpace, LogDir, LogDirError, TopicPartition};
 use klamm_metadata::Image;
-use klamm_metadata::config::BrokerProperties;
+use klamm_metadata::config::{BrokerProperties, RACK_AWARE_REPLICA_SELECTOR, names};
 use klamm_wire::Str;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
@@ -32,6 +32,8 @@ use super::fetcher::{Connector, FetcherParts, Fetchers, TcpPeers};
 use super::replica::Partition;
 use super::settings::TopicSettings;
 use super::shared::Shared;
+use super::throttle::{Side, Throttle};
+use crate::clock::now_ms;
 use crate::lifecycle::Standing;
 use cleaner::Cleaner;
 use janitor::Janitor;
@@ -120,7 +122,11 @@ impl Registry {
             runtime: parts.runtime.clone(),
             stop: parts.stop,
         });
+        let selector: String = setting(&parts.properties, names::REPLICA_SELECTOR_CLASS, String::new());
         let shared = Arc::new(Shared {
+            node_id: parts.node_id,
+            throttle: Throttle::default(),
+            tells_high_watermark: selector == RACK_AWARE_REPLICA_SELECTOR,
             engine: Arc::clone(&engine),
             alter_partition: parts.alter_partition,
             runtime: parts.runtime,
@@ -155,6 +161,11 @@ impl Registry {
     /// Every replica.
     pub fn all(&self) -> Vec<Arc<Partition>> {
         self.replicas.all()
+    }
+
+    /// Bytes of throttled partitions were sent to followers that are out of sync.
+    pub fn sent_throttled(&self, bytes: usize) {
+        self.replicas.shared.throttle.passed(Side::Leader, bytes, now_ms());
     }
 
     /// Why the log directory failed, `None` while it works. A failure is final: the process should stop.

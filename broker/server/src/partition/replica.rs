@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use klamm_log::Log;
@@ -34,6 +35,8 @@ pub struct Partition {
     pub(super) dir: PathBuf,
     pub(super) shared: Arc<Shared>,
     pub(super) settings: ArcSwap<TopicSettings>,
+    /// Whether the metadata has this replica in the ISR.
+    pub(super) is_in_sync: AtomicBool,
     pub(super) state: Mutex<State>,
 }
 
@@ -95,6 +98,7 @@ impl Partition {
             dir: identity.dir,
             shared,
             settings: ArcSwap::new(settings),
+            is_in_sync: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }

@@ -148,7 +148,7 @@ impl State {
             log: self.log_ends(),
             high_watermark: self.high_watermark,
         }));
-        // Nobody reads from a follower, and its records would keep the frames alive that they came in.
+        // Few read from a follower, and its records would keep the frames alive that they came in.
         self.log.set_tail_cache_limit(0);
         wakeups.follow = Some(Follow::Leader(meta.leader));
         self.mark_dirty(wakeups);
@@ -196,8 +196,9 @@ impl State {
         self.acks.stored(end, &mut wakeups.released);
         self.step_leader(|leader| leader.step(LeaderEvent::LocalDurable { end }, now_ms), wakeups);
         if let Role::Follower(follower) = &self.role {
-            let leader = follower.leader();
+            let (leader, high_watermark) = (follower.leader(), self.high_watermark);
             self.log_changed(now_ms);
+            self.wake_nearby(high_watermark, wakeups);
             if end == self.log.end_offset() {
                 wakeups.follow = Some(Follow::Stored(leader));
             }

@@ -7,6 +7,8 @@ use klamm_metadata::Image;
 use klamm_metadata::config::{BrokerProperties, CompressionType, LogSettings, MessageTimestampType};
 use klamm_records::{Compression, TimestampType};
 
+use super::throttle::ThrottledReplicas;
+
 /// Settings of one topic's partitions.
 #[derive(Clone, Debug)]
 pub(super) struct TopicSettings {
@@ -16,6 +18,10 @@ pub(super) struct TopicSettings {
     pub compression: Option<Compression>,
     /// Whether a record counts on this broker only once it is durable (`flush.messages=1`).
     pub counts_durable: bool,
+    /// Replicas that their leader throttles.
+    pub leader_throttled: ThrottledReplicas,
+    /// Replicas that throttle what they fetch.
+    pub follower_throttled: ThrottledReplicas,
 }
 
 impl TopicSettings {
@@ -31,8 +37,16 @@ impl TopicSettings {
             dynamic: image.broker_config(node_id),
             dynamic_default: image.cluster_default_config(),
         };
-        let log = LogSettings::effective(image.topic_config(topic), &broker);
-        Self { compression: codec(log.compression_type), counts_durable: log.flush_messages <= 1, log }
+        let overrides = image.topic_config(topic);
+        let log = LogSettings::effective(overrides, &broker);
+        let throttled = |name| overrides.get(name).map(|value| ThrottledReplicas::parse(value));
+        Self {
+            compression: codec(log.compression_type),
+            counts_durable: log.flush_messages <= 1,
+            leader_throttled: throttled("leader.replication.throttled.replicas").unwrap_or_default(),
+            follower_throttled: throttled("follower.replication.throttled.replicas").unwrap_or_default(),
+            log,
+        }
     }
 
     /// Smallest ISR that commits.

@@ -11,9 +11,15 @@ use super::checkpoints::CheckpointFiles;
 use super::engine::Engine;
 use super::fetcher::{Fetchers, Follow};
 use super::replica::Partition;
+use super::throttle::Throttle;
 
 /// Shared by all replicas.
 pub(super) struct Shared {
+    pub node_id: i32,
+    pub throttle: Throttle,
+    /// Consumers may be sent to followers (`replica.selector.class`): a follower is told at once of a high watermark that
+    /// moved.
+    pub tells_high_watermark: bool,
     pub engine: Arc<Engine>,
     pub alter_partition: AlterPartitionSender,
     pub runtime: Handle,

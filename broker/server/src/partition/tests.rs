@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod nearby;
 mod produce_and_fetch;
 mod registry;
 mod replication;

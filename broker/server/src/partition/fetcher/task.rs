@@ -218,8 +218,13 @@ impl Fetcher {
 
     fn answered(&mut self, key: Key, answer: LeaderAnswer) {
         if let (Some(asked), Some(partition)) = (self.session.asked(&key), self.followed.get(&key)) {
+            let is_over = partition.count_fetched(&answer, now_ms());
             partition.answered(asked, answer);
             self.attention.insert(key);
+            if is_over {
+                // The others that are throttled are in the session still.
+                self.attention.extend(self.followed.keys());
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! Taking over metadata: replicas are created, given roles, reconfigured and removed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use klamm_metadata::config::BrokerProperties;
 use klamm_metadata::{BrokerDelta, ConfigResource, Delta, Image, Partition as PartitionMeta, PartitionDelta};
 use klamm_wire::Str;
 use tracing::{info, warn};
@@ -9,6 +11,7 @@ use tracing::{info, warn};
 use super::load::Existing;
 use super::removal::Reason;
 use super::{Registry, Replicas};
+use crate::clock::now_ms;
 use crate::partition::replica::Partition;
 use crate::partition::role::Assignment;
 
@@ -122,6 +125,7 @@ impl Replicas {
             lag_time_max_ms: self.lag_time_max_ms,
             is_registered: own.is_some_and(|own| own.incarnation == self.incarnation),
         };
+        partition.is_in_sync.store(meta.isr.contains(&self.node_id), Ordering::Relaxed);
         let was = partition.led_epoch();
         partition.change(|state, now_ms, wakeups| state.assign(&assignment, now_ms, wakeups));
         let is = partition.led_epoch();
@@ -160,11 +164,20 @@ impl Replicas {
         if configs.is_empty() {
             return;
         }
+        self.shared.throttle.configure(&self.broker_properties(image), now_ms());
         for partition in self.all().iter().filter(|partition| concerns(partition)) {
             partition.reconfigure(self.settings(&partition.topic));
             if let Some(meta) = meta_of(image, partition) {
                 self.assign(partition, meta, image);
             }
+        }
+    }
+
+    fn broker_properties<'a>(&'a self, image: &'a Image) -> BrokerProperties<'a> {
+        BrokerProperties {
+            fixed: &self.properties,
+            dynamic: image.broker_config(self.node_id),
+            dynamic_default: image.cluster_default_config(),
         }
     }
 
