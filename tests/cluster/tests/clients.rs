@@ -1,7 +1,7 @@
-//! The foreign clients of `tests/clients` against a cluster of three: one test a suite, named like it.
+//! The foreign clients of `tests/clients` against a cluster of three, or what they need: one test a suite, named like it.
 
 use anyhow::Result;
-use klamm_harness::{Cluster, suite};
+use klamm_harness::{Cluster, ClusterSpec, suite};
 
 fn run(name: &str, arguments: &[&str]) -> Result<()> {
     let cluster = Cluster::start(3)?;
@@ -44,6 +44,18 @@ fn java_clients() -> Result<()> {
 #[test]
 fn java_tools() -> Result<()> {
     run("java", &["tools"])
+}
+
+#[test]
+fn java_moves() -> Result<()> {
+    let selector = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+    let spec = ClusterSpec::new(4).property("replica.selector.class", selector);
+    let cluster = (0..4).fold(spec, |spec, id| spec.property_of(id, "broker.rack", &format!("rack-{id}")));
+    let cluster = cluster.start()?;
+    let passed = suite::run("java", &["moves"], &cluster.bootstrap())?;
+    println!("{passed} cases passed");
+    cluster.succeed();
+    Ok(())
 }
 
 #[test]

@@ -35,7 +35,7 @@ const SUITES: &[Suite] = &[
     Suite {
         folder: "java",
         programs: &[packages::JAVAC, packages::MAVEN],
-        tests: &["java_clients", "java_tools", "exchange", "kafka_dump_log"],
+        tests: &["java_clients", "java_tools", "java_moves", "exchange", "kafka_dump_log"],
     },
     Suite { folder: "spring", programs: &[packages::JAVAC, packages::MAVEN], tests: &["spring"] },
     Suite { folder: "exchange", programs: &[], tests: &["exchange"] },

@@ -11,6 +11,7 @@ public final class Main {
     switch (arguments.length == 0 ? "all" : arguments[0]) {
       case "clients" -> Suite.exitWith(Suite.run(wanted, new GroupCases(), new ClientCases()));
       case "tools" -> Suite.exitWith(Suite.run(wanted, new ToolCases(), new GroupToolCases()));
+      case "moves" -> Suite.exitWith(Suite.run(wanted, new MoveCases()));
       case "all" -> Suite.exitWith(
           Suite.run(wanted, new GroupCases(), new ClientCases()) & Suite.run(wanted, new ToolCases(), new GroupToolCases()));
       case "exchange-write" -> Exchange.write(wanted);

@@ -21,6 +21,7 @@ final class Tool {
   static final String METADATA_QUORUM = "org.apache.kafka.tools.MetadataQuorumCommand";
   static final String DELETE_RECORDS = "org.apache.kafka.tools.DeleteRecordsCommand";
   static final String LEADER_ELECTION = "org.apache.kafka.tools.LeaderElectionCommand";
+  static final String REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
   static final String API_VERSIONS = "org.apache.kafka.tools.BrokerApiVersionsCommand";
   static final String CLUSTER = "org.apache.kafka.tools.ClusterTool";
   static final String CONSOLE_PRODUCER = "org.apache.kafka.tools.ConsoleProducer";
