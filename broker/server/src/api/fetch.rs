@@ -1,27 +1,25 @@
-//! Fetch (1) for consumers and followers: sessions, long poll, and answers made of shared bytes and file ranges.
+//! Fetch (1) for consumers and followers: sessions, what is read of each partition, and waiting for more.
 
-use std::collections::HashMap;
+mod answer;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_log::Chunk;
 use klamm_metadata::{Image, Topic};
 use klamm_wire::messages::fetch_request::FetchRequest;
-use klamm_wire::messages::fetch_response::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
-};
-use klamm_wire::{ErrorCode, Part, Records, Str};
+use klamm_wire::messages::fetch_response::FetchResponse;
+use klamm_wire::{ErrorCode, Str};
 use tokio::time::Instant;
 
 use super::nearby;
 use super::sessions::{Plan, TopicKey, Wanted};
-use super::{Context, decode, encode, encode_with_files, leader_hint};
+use super::{Context, decode, encode};
 use crate::clock::now_ms;
 use crate::net::connection::{Handled, Outcome};
-use crate::net::{FileRange, Response};
 use crate::node::Node;
 use crate::partition::{FetchRead, Fetched, Parked, Partition, Reader, Refused};
+use answer::respond;
 
 /// How often a fetch that has some bytes, but fewer than it wants, looks again.
 const POLL: Duration = Duration::from_millis(20);
@@ -263,149 +261,4 @@ fn read_one(
         None => Err(ErrorCode::UnknownTopicOrPartition.into()),
     };
     (Some(Arc::clone(topic)), outcome)
-}
-
-fn respond(
-    node: &Node,
-    context: &Context,
-    plan: &Plan,
-    limits: &Limits,
-    pass: Pass,
-) -> Result<Response, String> {
-    let image = node.image();
-    let counter = match limits.reader.is_follower() {
-        true => &node.metrics.replication_bytes_out,
-        false => &node.metrics.bytes_out,
-    };
-    counter.inc_by(pass.bytes as u64);
-    node.registry.sent_throttled(pass.throttled_bytes());
-    let mut files = Vec::new();
-    let mut topics = Topics::default();
-    let mut leaders = Vec::new();
-    let mut told = Vec::with_capacity(pass.found.len());
-    for found in pass.found {
-        let Some(wanted) = plan.wanted.get(found.at) else { continue };
-        let mut data = match found.outcome {
-            Ok(fetched) => PartitionData {
-                preferred_read_replica: found.preferred.unwrap_or(-1),
-                ..partition_data(wanted.partition, fetched, limits, &mut files)
-            },
-            Err(refused) => failed(wanted.partition, refused.code),
-        };
-        let error = ErrorCode::from_code(data.error_code);
-        let hint = found.topic.and_then(|t| leader_hint::leader(&image, &t.name, wanted.partition, error));
-        if let Some(leader) = hint {
-            data.current_leader = LeaderIdAndEpoch {
-                leader_id: leader.id,
-                leader_epoch: leader.epoch,
-                ..LeaderIdAndEpoch::default()
-            };
-            leaders.push(leader);
-        }
-        if plan.incremental && !has_news(wanted, &data) {
-            continue;
-        }
-        told.push((&wanted.topic, wanted.partition, data.high_watermark, data.log_start_offset));
-        topics.add(&wanted.topic, data);
-    }
-    plan.told(told.into_iter());
-    let endpoints = leader_hint::addresses(&image, &context.peer.listener, leaders.into_iter());
-    let node_endpoints = endpoints.into_iter().map(|a| NodeEndpoint {
-        node_id: a.id,
-        host: a.host,
-        port: a.port,
-        rack: a.rack,
-        ..NodeEndpoint::default()
-    });
-    let response = FetchResponse {
-        session_id: plan.session_id(),
-        responses: topics.list,
-        node_endpoints: node_endpoints.collect(),
-        ..FetchResponse::default()
-    };
-    encode_with_files(context, &response, files)
-}
-
-/// Within a session only partitions with something new are answered.
-fn has_news(wanted: &Wanted, data: &PartitionData) -> bool {
-    !data.records.is_empty()
-        || data.error_code != ErrorCode::None.code()
-        || data.diverging_epoch.epoch >= 0
-        || data.preferred_read_replica >= 0
-        || data.high_watermark != wanted.told_high_watermark
-        || data.log_start_offset != wanted.told_log_start
-}
-
-fn partition_data(
-    index: i32,
-    fetched: Fetched,
-    limits: &Limits,
-    files: &mut Vec<FileRange>,
-) -> PartitionData {
-    let diverging_epoch = fetched.diverging.map_or_else(EpochEndOffset::default, |end| EpochEndOffset {
-        epoch: end.epoch,
-        end_offset: end.end_offset,
-        ..EpochEndOffset::default()
-    });
-    PartitionData {
-        partition_index: index,
-        high_watermark: fetched.high_watermark,
-        last_stable_offset: fetched.high_watermark,
-        log_start_offset: fetched.log_start_offset,
-        diverging_epoch,
-        aborted_transactions: limits.read_committed.then(Vec::new),
-        records: records(fetched.chunks, files),
-        ..PartitionData::default()
-    }
-}
-
-fn records(chunks: Vec<Chunk>, files: &mut Vec<FileRange>) -> Records {
-    let parts = chunks.into_iter().map(|chunk| match chunk {
-        Chunk::Bytes(bytes) => Part::Bytes(bytes),
-        Chunk::File { file, position, length } => {
-            let index = u32::try_from(files.len()).unwrap_or(u32::MAX);
-            files.push(FileRange { file, position, length });
-            Part::External { index, length: u32::try_from(length).unwrap_or(u32::MAX) }
-        }
-    });
-    let parts: Vec<Part> = parts.collect();
-    if parts.is_empty() { Records::EMPTY } else { Records::Parts(parts) }
-}
-
-fn failed(index: i32, error: ErrorCode) -> PartitionData {
-    PartitionData {
-        partition_index: index,
-        error_code: error.code(),
-        high_watermark: -1,
-        last_stable_offset: -1,
-        log_start_offset: -1,
-        records: Records::EMPTY,
-        ..PartitionData::default()
-    }
-}
-
-/// Groups partitions by topic, in the order in which topics first appear.
-#[derive(Default)]
-struct Topics {
-    list: Vec<FetchableTopicResponse>,
-    positions: HashMap<TopicKey, usize>,
-}
-
-impl Topics {
-    fn add(&mut self, key: &TopicKey, data: PartitionData) {
-        let at = *self.positions.entry(key.clone()).or_insert_with(|| {
-            self.list.push(match key {
-                TopicKey::Name(name) => {
-                    FetchableTopicResponse { topic: name.clone(), ..FetchableTopicResponse::default() }
-                }
-                TopicKey::Id(id) => {
-                    FetchableTopicResponse { topic_id: *id, ..FetchableTopicResponse::default() }
-                }
-            });
-            self.list.len() - 1
-        });
-        if let Some(topic) = self.list.get_mut(at) {
-            topic.partitions.push(data);
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use klamm_log::{Chunk, LogRead, ReadError, ReadPlan, Wait};
-use klamm_replica::{EpochEnd, LeaderEvent, LeaderState, diverging_epoch};
+use klamm_replica::{EpochEnd, LeaderEvent, diverging_epoch};
 use klamm_wire::ErrorCode;
 
 use super::error::Refused;
@@ -12,7 +12,6 @@ use super::nearby;
 use super::parked::Parked;
 use super::replica::{Partition, State};
 use super::role::Role;
-use super::throttle::Side;
 use super::wakeups::Wakeups;
 
 /// Who reads.
@@ -94,29 +93,6 @@ impl Partition {
             Ok::<_, Refused>((fetched, plan))
         })?;
         run(fetched, plan, read, Wait::Forbidden)
-    }
-
-    /// Holds back what a follower that is out of sync would read of a throttled partition.
-    fn throttle(
-        &self,
-        state: &State,
-        read: &FetchRead,
-        fetched: &mut Fetched,
-        plan: Option<ReadPlan>,
-        now_ms: i64,
-    ) -> Option<ReadPlan> {
-        let Reader::Follower { replica, .. } = read.reader else { return plan };
-        if plan.is_none() || !self.settings.load().leader_throttled.contains(self.index, self.shared.node_id)
-        {
-            return plan;
-        }
-        let in_sync = |leader: &LeaderState| leader.isr().maximal_contains(replica);
-        if matches!(&state.role, Role::Leader(leader) if in_sync(leader)) {
-            return plan;
-        }
-        fetched.is_throttled = true;
-        fetched.held_until = self.shared.throttle.held_until(Side::Leader, now_ms);
-        plan.filter(|_| fetched.held_until.is_none())
     }
 
     /// Like [`Partition::fetch`], but waits for the disk where it has to.

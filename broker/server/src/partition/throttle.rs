@@ -8,9 +8,14 @@
 mod bucket;
 mod replicas;
 
+use klamm_log::ReadPlan;
 use klamm_metadata::config::BrokerProperties;
+use klamm_replica::LeaderState;
 use parking_lot::Mutex;
 
+use super::fetch::{FetchRead, Fetched, Reader};
+use super::replica::{Partition, State};
+use super::role::Role;
 use bucket::Bucket;
 pub(super) use replicas::ThrottledReplicas;
 
@@ -57,5 +62,30 @@ impl Throttle {
             Side::Leader => &self.leader,
             Side::Follower => &self.follower,
         }
+    }
+}
+
+impl Partition {
+    /// Holds back what a follower that is out of sync would read of a throttled partition.
+    pub(super) fn throttle(
+        &self,
+        state: &State,
+        read: &FetchRead,
+        fetched: &mut Fetched,
+        plan: Option<ReadPlan>,
+        now_ms: i64,
+    ) -> Option<ReadPlan> {
+        let Reader::Follower { replica, .. } = read.reader else { return plan };
+        if plan.is_none() || !self.settings.load().leader_throttled.contains(self.index, self.shared.node_id)
+        {
+            return plan;
+        }
+        let in_sync = |leader: &LeaderState| leader.isr().maximal_contains(replica);
+        if matches!(&state.role, Role::Leader(leader) if in_sync(leader)) {
+            return plan;
+        }
+        fetched.is_throttled = true;
+        fetched.held_until = self.shared.throttle.held_until(Side::Leader, now_ms);
+        plan.filter(|_| fetched.held_until.is_none())
     }
 }
