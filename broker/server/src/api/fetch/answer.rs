@@ -23,12 +23,7 @@ pub(super) fn respond(
     pass: Pass,
 ) -> Result<Response, String> {
     let image = node.image();
-    let counter = match limits.reader.is_follower() {
-        true => &node.metrics.replication_bytes_out,
-        false => &node.metrics.bytes_out,
-    };
-    counter.inc_by(pass.bytes as u64);
-    node.registry.sent_throttled(pass.throttled_bytes());
+    count(node, limits, &pass);
     let mut files = Vec::new();
     let mut topics = Topics::default();
     let mut leaders = Vec::new();
@@ -60,20 +55,28 @@ pub(super) fn respond(
     }
     plan.told(told.into_iter());
     let endpoints = leader_hint::addresses(&image, &context.peer.listener, leaders.into_iter());
-    let node_endpoints = endpoints.into_iter().map(|a| NodeEndpoint {
-        node_id: a.id,
-        host: a.host,
-        port: a.port,
-        rack: a.rack,
-        ..NodeEndpoint::default()
-    });
     let response = FetchResponse {
         session_id: plan.session_id(),
         responses: topics.list,
-        node_endpoints: node_endpoints.collect(),
+        node_endpoints: endpoints.into_iter().map(endpoint).collect(),
         ..FetchResponse::default()
     };
     encode_with_files(context, &response, files)
+}
+
+/// Counts what is about to be sent.
+fn count(node: &Node, limits: &Limits, pass: &Pass) {
+    let counter = match limits.reader.is_follower() {
+        true => &node.metrics.replication_bytes_out,
+        false => &node.metrics.bytes_out,
+    };
+    counter.inc_by(pass.bytes as u64);
+    node.registry.sent_throttled(pass.throttled_bytes());
+}
+
+fn endpoint(address: leader_hint::Address) -> NodeEndpoint {
+    let leader_hint::Address { id: node_id, host, port, rack } = address;
+    NodeEndpoint { node_id, host, port, rack, ..NodeEndpoint::default() }
 }
 
 /// Within a session only partitions with something new are answered.
