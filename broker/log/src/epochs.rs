@@ -68,7 +68,7 @@ impl EpochCache {
         text
     }
 
-    /// What is wrong with the leader epoch of a batch that was durable together with these epochs.
+    /// What is wrong with the leader epoch of a batch, if these are all.
     pub(crate) fn contradicts(&self, header: &BatchHeader) -> Option<Damage> {
         contradiction(&self.entries, header)
     }

@@ -18,7 +18,7 @@ use crate::epochs::EpochCache;
 use crate::files::SegmentFiles;
 use crate::producer::ProducerStates;
 use crate::producer::snapshot;
-use crate::scan::{Scan, ScanError};
+use crate::scan::{Found, Scan, ScanError};
 use crate::segment::Segment;
 use crate::{Damage, LogConfig, LogError, names};
 
@@ -53,6 +53,12 @@ pub(crate) struct LoadLimits {
     /// Whether what is taken behind the recovery point is written once more. A sync may have failed in the process before:
     /// then the page cache holds what the disk does not, as clean, and no later sync would write it.
     pub(crate) rewrites: bool,
+    /// Whether a wrong checksum ends the log. After a clean shutdown it does not, where it is clear what belongs there: what is
+    /// wrong was durable, so it is not cut but found again by whoever reads it.
+    pub(crate) cuts: bool,
+    /// Whether the epoch checkpoint is sound. It is written with the first records of an epoch and as durable as they are, so
+    /// a batch of another epoch was never acknowledged, or is damaged.
+    pub(crate) knows_epochs: bool,
     /// Whether damage below the recovery point is an error instead of a cut.
     pub(crate) refuse_damage: bool,
 }
@@ -89,6 +95,8 @@ struct Walked {
     segment: Segment,
     next_offset: i64,
     damage: Option<Damage>,
+    /// A batch has a wrong checksum.
+    is_doubtful: bool,
     scanned: u64,
     /// Where the first batch behind the recovery point lies.
     undurable_from: Option<u64>,
@@ -215,7 +223,14 @@ impl Loader<'_> {
         let file = Arc::clone(files.log().map_err(LogError::io("open", &path))?);
         let segment = start.segment(files, &*file, size).map_err(LogError::io("read", &path))?;
         let next_offset = loaded.end_offset.max(segment.base_offset());
-        let mut walked = Walked { segment, next_offset, damage: None, scanned: 0, undurable_from: None };
+        let mut walked = Walked {
+            segment,
+            next_offset,
+            damage: None,
+            is_doubtful: false,
+            scanned: 0,
+            undurable_from: None,
+        };
         let mut scan = Scan::verifying(&*file, start.position, size);
         match self.walk_batches(&mut scan, &mut walked, start.position > 0, loaded) {
             Ok(()) => {}
@@ -228,6 +243,9 @@ impl Loader<'_> {
             repair::rewrite(&*file, from, walked.segment.size).map_err(LogError::io("write", &path))?;
         }
         walked.segment.written = walked.segment.size;
+        if walked.is_doubtful {
+            walked.segment.files.trust().believe(walked.segment.size);
+        }
         walked.segment.unsynced = true;
         walked.segment.indexes_unsynced =
             start.position == 0 && loaded.resumed_at > walked.segment.base_offset();
@@ -244,13 +262,13 @@ impl Loader<'_> {
         loaded: &mut Loaded,
     ) -> Result<(), ScanError> {
         while let Some(found) = scan.next()? {
-            scan.verify(&found)?;
+            walked.is_doubtful |= self.judge(scan, &found)?;
             let header = &found.header;
             let gaps_allowed = walked.next_offset < self.limits.recovery_point;
             if let Some(reason) = out_of_line(header, walked, indexed, gaps_allowed, loaded.last_epoch) {
                 return Err(ScanError::Damaged { position: found.position, reason });
             }
-            if header.last_offset() <= self.limits.trusted
+            if self.limits.knows_epochs
                 && let Some(reason) = self.epochs.contradicts(header)
             {
                 return Err(ScanError::Damaged { position: found.position, reason });
@@ -267,6 +285,20 @@ impl Loader<'_> {
             self.replay(header, loaded);
         }
         Ok(())
+    }
+
+    /// Whether a batch that belongs to the log has a wrong checksum; an error if nothing shows that it belongs there.
+    fn judge(&self, scan: &mut Scan<'_>, found: &Found) -> Result<bool, ScanError> {
+        let wrong = match scan.verify(found) {
+            Ok(()) => return Ok(false),
+            Err(ScanError::Io(error)) => return Err(ScanError::Io(error)),
+            Err(damage) => damage,
+        };
+        let next_offset = match scan.peek(found.end()) {
+            Ok(next) => next.map_or(self.limits.recovery_point, |next| next.header.base_offset),
+            Err(_) => return Err(wrong),
+        };
+        if self.limits.cuts || next_offset != found.header.next_offset() { Err(wrong) } else { Ok(true) }
     }
 
     fn replay(&mut self, header: &BatchHeader, loaded: &mut Loaded) {

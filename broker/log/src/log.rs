@@ -202,9 +202,14 @@ impl Log {
         }
     }
 
+    /// Whether a write job is outstanding.
+    pub fn is_writing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     fn require_idle(&self) -> Result<(), LogError> {
         self.require_online()?;
-        if self.in_flight.is_some() { Err(LogError::WriteInProgress(self.dir.to_path_buf())) } else { Ok(()) }
+        if self.is_writing() { Err(LogError::WriteInProgress(self.dir.to_path_buf())) } else { Ok(()) }
     }
 
     /// Takes the log offline for good.

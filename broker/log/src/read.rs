@@ -131,7 +131,7 @@ impl DiskRead {
         if wait == Wait::Forbidden {
             return Err(ReadError::WouldBlock);
         }
-        let start = self.anchor(position)?;
+        let start = self.anchor()?;
         let mut progress = Progress::at(start, self.files.base_offset());
         let file = self.files.log().map_err(|error| self.io(error))?;
         let checked = Check::new(&**file, &self.frame, &mut progress).run_to(end);
@@ -140,9 +140,9 @@ impl DiskRead {
         Ok(())
     }
 
-    /// Where a batch begins that an index entry confirms, at or before `position`.
-    fn anchor(&self, position: u64) -> Result<u64, ReadError> {
-        let entry = self.search(0.5, Wait::Allowed, |entry| entry.position <= position)?;
+    /// Where the search for `from` begins: at a batch that an index entry confirms. What it has passed over is checked, too.
+    fn anchor(&self) -> Result<u64, ReadError> {
+        let entry = self.search(0.5, Wait::Allowed, |entry| entry.offset <= self.from)?;
         let confirmed = match entry {
             Some(entry) => self.check(entry, Wait::Allowed)?,
             None => None,

@@ -67,7 +67,15 @@ impl<'a> Scan<'a> {
 
     /// The next batch, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Found>, ScanError> {
-        let position = self.position;
+        let found = self.peek(self.position)?;
+        if let Some(found) = &found {
+            self.position = found.end();
+        }
+        Ok(found)
+    }
+
+    /// The batch at a position, or `None` at the end.
+    pub(crate) fn peek(&mut self, position: u64) -> Result<Option<Found>, ScanError> {
         if position >= self.end {
             return Ok(None);
         }
@@ -78,7 +86,6 @@ impl<'a> Scan<'a> {
             let available = usize::try_from(self.end - position).unwrap_or(usize::MAX);
             return Err(damaged(BatchError::Truncated { needed: found.header.size_in_bytes(), available }));
         }
-        self.position = found.end();
         Ok(Some(found))
     }
 

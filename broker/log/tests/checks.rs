@@ -96,7 +96,7 @@ fn a_log_that_is_cut_before_its_damage_goes_on() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_flipped_byte_of_a_closed_log_is_served(at: prop::sample::Index, flip in 1u8..) {
@@ -113,6 +113,7 @@ proptest! {
         prop_assume!(!is_last || !(length - last..length - last + 8).contains(&position));
         sim.corrupt(&path, position, flip).expect("flips");
         let log = reopen(&disk, end);
+        prop_assert!(log.end_offset() <= end);
         for ((offset, read), (_, old)) in read_each(&log).into_iter().zip(&kept) {
             if let Some(read) = read {
                 prop_assert_eq!(&read, old, "at {} of {}", offset, name);

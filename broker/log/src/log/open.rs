@@ -150,7 +150,15 @@ impl Log {
         let recovery_point = recovery_point.unwrap_or(0);
         let refuse_damage = options.corruption == CorruptionPolicy::Refuse;
         let rewrites = !options.clean_shutdown;
-        let limits = LoadLimits { trusted, stop_at: i64::MAX, recovery_point, rewrites, refuse_damage };
+        let limits = LoadLimits {
+            trusted,
+            stop_at: i64::MAX,
+            recovery_point,
+            rewrites,
+            cuts: !options.clean_shutdown,
+            knows_epochs: !report.rebuilt_epochs,
+            refuse_damage,
+        };
         let loader = Loader {
             disk: &self.disk,
             dir: &self.dir,

@@ -97,6 +97,8 @@ impl Log {
             stop_at: end,
             recovery_point: i64::MAX,
             rewrites: false,
+            cuts: true,
+            knows_epochs: true,
             refuse_damage: true,
         };
         let loader = Loader {
