@@ -10,6 +10,7 @@ mod assignment;
 mod brokers;
 mod command;
 mod configs;
+mod damage;
 mod departure;
 mod disruption;
 mod draft;
@@ -140,6 +141,7 @@ fn decide(
             heartbeats::gone(&mut turn.draft, sessions, id, epoch);
             Reply::None
         }
+        Command::ReplicaDamage(r) => Reply::ReplicaDamage(damage::report(&mut turn.draft, &r)),
         Command::AlterPartition(r) => Reply::AlterPartition(alter_partition::alter(&mut turn.draft, &r)),
         Command::CreateTopics(r) => Reply::CreateTopics(topics::create(turn, &r)),
         Command::DeleteTopics(r) => Reply::DeleteTopics(topics::delete(&mut turn.draft, &r)),

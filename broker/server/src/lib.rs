@@ -35,4 +35,5 @@ pub mod partition;
 mod peers;
 pub mod process;
 mod producer_ids;
+mod replica_damage;
 mod topic_creator;

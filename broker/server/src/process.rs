@@ -38,8 +38,9 @@ use crate::lifecycle::{self, Standing, State};
 use crate::metadata::publisher;
 use crate::net::connection::Service;
 use crate::node::{Node, Parts};
-use crate::partition::{AlterPartitionItem, Registry, RegistryParts};
+use crate::partition::{AlterPartitionItem, DamageReport, Registry, RegistryParts};
 use crate::producer_ids::ProducerIds;
+use crate::replica_damage;
 use crate::topic_creator::TopicCreator;
 use bound::Bound;
 use serving::Serving;
@@ -85,6 +86,7 @@ struct BrokerEnds {
     directory: Directory,
     standing: watch::Sender<Standing>,
     alter_inbox: mpsc::UnboundedReceiver<AlterPartitionItem>,
+    damage_inbox: mpsc::UnboundedReceiver<DamageReport>,
 }
 
 impl Process {
@@ -131,6 +133,9 @@ impl Process {
         let channel = || Channel::new(ends.directory.clone());
         let alter = alter_partition::run(Arc::clone(node), channel(), ends.alter_inbox, serving.stop.clone());
         serving.spawn_vital("sender of ISR changes", alter, control);
+        let damage =
+            replica_damage::run(Arc::clone(node), channel(), ends.damage_inbox, serving.stop.clone());
+        serving.spawn_vital("reporter of damaged copies", damage, control);
         let service: Arc<dyn Service> = Arc::new(BrokerService::new(Arc::clone(node)));
         for (endpoint, socket) in listeners {
             let _context = data.enter();
@@ -202,6 +207,7 @@ fn build_node(
 ) -> Result<(Arc<Node>, BrokerEnds)> {
     let (standing_sender, standing) = watch::channel(Standing { state: State::Starting, broker_epoch: -1 });
     let (alter_sender, alter_inbox) = mpsc::unbounded_channel();
+    let (damage_sender, damage_inbox) = mpsc::unbounded_channel();
     let directory = Directory {
         voters: config.voters.clone().into(),
         leader: source.leader.clone(),
@@ -221,9 +227,12 @@ fn build_node(
         standing: standing.clone(),
         inter_broker_listener: config.inter_broker_listener.clone(),
         alter_partition: alter_sender,
+        damage: damage_sender,
         runtime: data.handle().clone(),
         stop: serving.stop.clone(),
     })?);
+    // A disk that lost what was durable on it is like one that was not stopped cleanly.
+    let previous_broker_epoch = if registry.lost_durable_records() { -1 } else { previous_broker_epoch };
     let channel = || Channel::new(directory.clone());
     let node = Node::new(Parts {
         advertised: bound.advertised(&config),
@@ -246,5 +255,5 @@ fn build_node(
         image,
         config,
     });
-    Ok((Arc::new(node), BrokerEnds { directory, standing: standing_sender, alter_inbox }))
+    Ok((Arc::new(node), BrokerEnds { directory, standing: standing_sender, alter_inbox, damage_inbox }))
 }

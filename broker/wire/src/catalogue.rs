@@ -151,6 +151,8 @@ const APIS: &[Api] = &[
     row(1020, "BeginDisruption", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),
     row(1021, "EndDisruption", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),
     row(1022, "DescribeDisruptions", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),
+    // Between nodes again.
+    row(1030, "ReplicaDamage", 0, 0, Controller).flexible_from(0).not_advertised(),
 ];
 
 /// APIs whose newest version in the message tables is not accepted: key, highest accepted version, why.

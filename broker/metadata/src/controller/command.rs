@@ -29,6 +29,8 @@ use klamm_wire::messages::incremental_alter_configs_request::IncrementalAlterCon
 use klamm_wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 use klamm_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use klamm_wire::messages::list_partition_reassignments_response::ListPartitionReassignmentsResponse;
+use klamm_wire::messages::replica_damage_request::ReplicaDamageRequest;
+use klamm_wire::messages::replica_damage_response::ReplicaDamageResponse;
 
 use super::QuorumHealth;
 use crate::Record;
@@ -49,6 +51,8 @@ pub enum Command {
     },
     /// A leader proposes another ISR (56).
     AlterPartition(AlterPartitionRequest),
+    /// A broker's copy of a partition is damaged (1030).
+    ReplicaDamage(ReplicaDamageRequest),
     /// 19
     CreateTopics(CreateTopicsRequest),
     /// 20
@@ -86,6 +90,8 @@ pub enum Reply {
     BrokerHeartbeat(BrokerHeartbeatResponse),
     /// 56
     AlterPartition(AlterPartitionResponse),
+    /// 1030
+    ReplicaDamage(ReplicaDamageResponse),
     /// 19
     CreateTopics(CreateTopicsResponse),
     /// 20

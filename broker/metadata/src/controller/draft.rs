@@ -98,6 +98,7 @@ impl<'a> Draft<'a> {
             lost_tail: target.lost_tail,
             lost_disk: target.lost_disk,
             recovered: target.recovered,
+            new_epoch: target.new_epoch,
         };
         match change.decide(target.topic_id, target.index) {
             Some(record) => {
@@ -121,6 +122,8 @@ pub(super) struct PartitionTarget<'a> {
     pub(super) lost_tail: Option<i32>,
     pub(super) lost_disk: bool,
     pub(super) recovered: bool,
+    /// The leader epoch rises also when the leader stays.
+    pub(super) new_epoch: bool,
 }
 
 impl<'a> PartitionTarget<'a> {
@@ -137,6 +140,7 @@ impl<'a> PartitionTarget<'a> {
             lost_tail: None,
             lost_disk: false,
             recovered: false,
+            new_epoch: false,
         }
     }
 }

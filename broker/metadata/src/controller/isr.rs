@@ -17,7 +17,8 @@
 //!    at the end, and the last leader of a partition without one. The latest was complete when nobody else was any more. A
 //!    replica that came back with an empty disk stands before all others, as it has nothing.
 //!
-//! The leader epoch rises exactly when the leader changes, the partition epoch with every change.
+//! The leader epoch rises when the leader changes, or gives up what it knows of its followers, the partition epoch with every
+//! change.
 
 use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 use uuid::Uuid;
@@ -62,6 +63,8 @@ pub(super) struct PartitionChange<'a> {
     pub(super) lost_disk: bool,
     /// The leader says that it has recovered from an unclean election.
     pub(super) recovered: bool,
+    /// The leader epoch rises also when the leader stays.
+    pub(super) new_epoch: bool,
 }
 
 /// Who leads, and whether it may lack acknowledged records.
@@ -101,7 +104,13 @@ impl PartitionChange<'_> {
             new.leader_recovery_state = RECOVERED;
         }
         Assignment { replicas: new.replicas, adding: new.adding, removing: new.removing } = self.assignment;
-        difference(old, &new, topic_id, partition_id)
+        let change = difference(old, &new, topic_id, partition_id);
+        if !self.new_epoch || new.leader != old.leader {
+            return change;
+        }
+        let unchanged =
+            || PartitionChangeRecord { partition_id, topic_id, ..PartitionChangeRecord::default() };
+        Some(PartitionChangeRecord { leader: new.leader, ..change.unwrap_or_else(unchanged) })
     }
 
     fn complete_reassignment(&mut self) {

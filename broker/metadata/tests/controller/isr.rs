@@ -3,6 +3,8 @@
 use klamm_metadata::controller::{Command, Reply};
 use klamm_wire::ErrorCode;
 use klamm_wire::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
+use klamm_wire::messages::replica_damage_request::ReplicaDamageRequest;
+use klamm_wire::messages::replica_damage_response::ReplicaDamageResponse;
 
 use crate::cluster::{Cluster, code};
 
@@ -287,4 +289,59 @@ fn an_unclean_election_on_request_needs_any_live_replica() {
     assert_eq!(elect(&mut cluster, 1, Some(&[0])), [(0, 0)]);
     assert_eq!((cluster.partition().leader, &cluster.partition().isr), (0, &vec![0]));
     assert!(cluster.partition().elr.is_empty());
+}
+
+fn report_damage(cluster: &mut Cluster, id: i32) -> ReplicaDamageResponse {
+    let topic_id = cluster.image.topic("t").unwrap().id;
+    let request = ReplicaDamageRequest {
+        broker_id: id,
+        broker_epoch: cluster.epoch(id),
+        topic_id,
+        partition_index: 0,
+        ..ReplicaDamageRequest::default()
+    };
+    match cluster.run(Command::ReplicaDamage(request)) {
+        Reply::ReplicaDamage(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_damaged_follower_leaves_the_isr_in_a_new_leader_epoch() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], MIN_ISR_2);
+    let response = report_damage(&mut cluster, 2);
+    assert_eq!((response.error_code, response.leader_epoch), (0, 1));
+    let after = cluster.partition();
+    assert_eq!((after.leader, after.leader_epoch, &after.isr), (0, 1, &vec![0, 1]));
+    let again = report_damage(&mut cluster, 2);
+    assert_eq!(
+        (again.error_code, again.leader_epoch),
+        (0, 2),
+        "what its fetches have shown since counts for nothing"
+    );
+}
+
+#[test]
+fn a_damaged_leader_is_replaced_and_not_eligible() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], MIN_ISR_2);
+    cluster.kill(2);
+    assert_eq!(report_damage(&mut cluster, 0).error_code, 0);
+    let after = cluster.partition();
+    assert_eq!((after.leader, &after.isr), (1, &vec![1]));
+    assert!(!after.elr.contains(&0), "{after:?}");
+    cluster.kill(1);
+    cluster.start_cleanly(0);
+    assert_eq!(cluster.partition().leader, -1, "{:?}", cluster.partition());
+}
+
+#[test]
+fn whoever_is_alone_keeps_its_damaged_copy() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], MIN_ISR_2);
+    cluster.kill(1);
+    cluster.kill(2);
+    assert_eq!(report_damage(&mut cluster, 0).error_code, code(ErrorCode::IneligibleReplica));
+    assert_eq!((cluster.partition().leader, cluster.partition().leader_epoch), (0, 0));
 }

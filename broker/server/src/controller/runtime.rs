@@ -206,7 +206,7 @@ impl ControllerTask {
 /// A partition's leader acts on a refusal, too: it takes back what it proposed. A controller that was replaced and does not know
 /// it must not refuse what its successor has accepted.
 fn binds_a_leader(reply: &Reply) -> bool {
-    matches!(reply, Reply::AlterPartition(_))
+    matches!(reply, Reply::AlterPartition(_) | Reply::ReplicaDamage(_))
 }
 
 fn settle(owed: Owed, outcome: Result<(), ProposeError>) {

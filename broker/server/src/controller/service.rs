@@ -132,6 +132,7 @@ impl Inner {
         use m::raft_transfer_leader_response::RaftTransferLeaderResponse;
         use m::raft_vote_request::RaftVoteRequest;
         use m::raft_vote_response::RaftVoteResponse;
+        use m::replica_damage_response::ReplicaDamageResponse;
         Box::pin(async move {
             match context.header.api_key {
                 RaftAppendRequest::API_KEY => {
@@ -159,6 +160,9 @@ impl Inner {
                 }
                 m::alter_partition_request::AlterPartitionRequest::API_KEY => {
                     broker_command!(self, context, body, AlterPartition, AlterPartitionResponse)
+                }
+                m::replica_damage_request::ReplicaDamageRequest::API_KEY => {
+                    broker_command!(self, context, body, ReplicaDamage, ReplicaDamageResponse)
                 }
                 m::allocate_producer_ids_request::AllocateProducerIdsRequest::API_KEY => {
                     broker_command!(self, context, body, AllocateProducerIds, AllocateProducerIdsResponse)

@@ -92,7 +92,7 @@ impl Partition {
             }
             Ok::<_, Refused>((fetched, plan))
         })?;
-        run(fetched, plan, read, Wait::Forbidden)
+        run(fetched, plan, read, Wait::Forbidden).map_err(|error| self.read_failed(error))
     }
 
     /// Like [`Partition::fetch`], but waits for the disk where it has to.
@@ -105,7 +105,7 @@ impl Partition {
             let plan = self.throttle(state, read, &mut fetched, plan, now_ms);
             Ok::<_, Refused>((fetched, plan))
         })?;
-        let fetched = run(fetched, plan, read, Wait::Allowed)?;
+        let fetched = run(fetched, plan, read, Wait::Allowed).map_err(|error| self.read_failed(error))?;
         fetched.chunks.iter().for_each(prefetch);
         Ok(fetched)
     }
@@ -142,7 +142,7 @@ fn run(
     plan: Option<ReadPlan>,
     read: &FetchRead,
     wait: Wait,
-) -> Result<Fetched, Refused> {
+) -> Result<Fetched, ReadError> {
     let Some(plan) = plan else { return Ok(fetched) };
     let found = match carry_out(plan, wait) {
         Err(ReadError::WouldBlock) => {

@@ -8,6 +8,7 @@ use klamm_records::BatchHeader;
 use klamm_replica::{Answer, EpochEnd, FetchPosition, FollowerEffects, FollowerEvent, LogAction, NextFetch};
 use tracing::{info, warn};
 
+use super::damage::Damage;
 use super::replica::{Partition, State};
 use super::role::Role;
 use super::throttle::Side;
@@ -32,7 +33,7 @@ impl Partition {
     pub(super) fn next_fetch(&self, leader: i32, now_ms: i64) -> Option<NextFetch> {
         let state = self.state.lock();
         match &state.role {
-            Role::Follower(follower) if follower.leader() == leader => Some(match state.disk_full {
+            Role::Follower(follower) if follower.leader() == leader => Some(match state.is_held_back() {
                 true => NextFetch::At(now_ms.saturating_add(500)),
                 false => self.throttle_fetch(follower.next_fetch(now_ms), now_ms),
             }),
@@ -70,6 +71,9 @@ impl Partition {
     /// Takes an answer to a fetch from `asked`.
     pub(super) fn answered(self: &Arc<Self>, asked: FetchPosition, answer: LeaderAnswer) {
         self.change(|state, now_ms, wakeups| {
+            if state.damage != Damage::None {
+                return;
+            }
             let answer_event = state.to_event(&answer);
             let Role::Follower(follower) = &mut state.role else { return };
             let effects = follower.step(FollowerEvent::Answered { asked, answer: answer_event }, now_ms);
@@ -162,6 +166,11 @@ fn begin_inside_batch(state: &mut State, records: &Bytes) -> Result<(), String> 
 }
 
 impl State {
+    /// Whether nothing is fetched: there is no space, or what is here must be cut first.
+    fn is_held_back(&self) -> bool {
+        self.disk_full || self.damage != Damage::None
+    }
+
     fn to_event(&self, answer: &LeaderAnswer) -> Answer {
         match answer {
             LeaderAnswer::Records { high_watermark, log_start_offset, records } => Answer::Records {

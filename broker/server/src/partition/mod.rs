@@ -10,6 +10,7 @@
 //! | `fetch`, `parked`, `lookup` | reading, waiting for news, questions about offsets |
 //! | `fetcher`, `follow` | fetching from leaders, and what an answer does to a replica |
 //! | `checkpoints` | what is stored about logs, and taken back before it vouches for too much |
+//! | `damage` | a copy that is not what was written: noticed, given up, fetched again |
 //! | `alter` | proposals to the controller |
 //! | `nearby` | reading from a follower, and who is sent there |
 //! | `throttle` | how fast replicas that are out of sync are brought up |
@@ -21,6 +22,7 @@ mod acks;
 mod alter;
 mod append;
 mod checkpoints;
+mod damage;
 mod engine;
 mod error;
 mod fetch;
@@ -44,6 +46,7 @@ mod write;
 pub use acks::{Ack, Acks};
 pub use alter::{AlterPartitionItem, AlterPartitionSender, alter_partition_failure};
 pub use append::{Append, Appended};
+pub use damage::{DamageReport, DamageSender};
 pub use error::Refused;
 pub use fetch::{FetchRead, Fetched, Reader};
 pub use fetcher::{Connector, PeerConnection, PeerError};

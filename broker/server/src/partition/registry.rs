@@ -1,6 +1,7 @@
 //! All replicas on this broker, kept as the metadata has it.
 
 mod apply;
+mod checker;
 mod cleaner;
 mod janitor;
 mod load;
@@ -9,7 +10,7 @@ mod removal;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 
 use super::alter::AlterPartitionSender;
 use super::checkpoints::{CheckpointFiles, Offsets};
+use super::damage::{DamageSender, Suspects};
 use super::engine::Engine;
 use super::fetcher::{Connector, FetcherParts, Fetchers, TcpPeers};
 use super::replica::Partition;
@@ -35,6 +37,7 @@ use super::shared::Shared;
 use super::throttle::{Side, Throttle};
 use crate::clock::now_ms;
 use crate::lifecycle::Standing;
+use checker::Checker;
 use cleaner::Cleaner;
 use janitor::Janitor;
 
@@ -64,6 +67,8 @@ pub struct RegistryParts {
     pub inter_broker_listener: String,
     /// Where leaders' proposals go.
     pub alter_partition: AlterPartitionSender,
+    /// Where damaged copies are reported.
+    pub damage: DamageSender,
     /// Runs the fetchers.
     pub runtime: Handle,
     /// Ends the fetchers.
@@ -75,6 +80,7 @@ pub struct Registry {
     replicas: Arc<Replicas>,
     janitor: Janitor,
     cleaner: Cleaner,
+    checker: Checker,
 }
 
 /// What the registry shares with its background threads.
@@ -88,6 +94,8 @@ pub(super) struct Replicas {
     shared: Arc<Shared>,
     image: Arc<ArcSwap<Image>>,
     table: RwLock<HashMap<Uuid, HashMap<i32, Arc<Partition>>>>,
+    /// A log lost records that were durable when the process before closed it.
+    lost_durable: AtomicBool,
     /// Directories to remove in the background.
     doomed: Mutex<Vec<PathBuf>>,
 }
@@ -129,12 +137,15 @@ impl Registry {
             tells_high_watermark: selector == RACK_AWARE_REPLICA_SELECTOR,
             engine: Arc::clone(&engine),
             alter_partition: parts.alter_partition,
+            damage: parts.damage,
+            suspects: Suspects::default(),
             runtime: parts.runtime,
             fetchers,
             checkpoints: CheckpointFiles::read(Arc::clone(&dir))?,
             failure: watch::Sender::new(None),
         });
         let replicas = Arc::new(Replicas {
+            lost_durable: AtomicBool::new(false),
             doomed: Mutex::default(),
             lag_time_max_ms: setting(&parts.properties, "replica.lag.time.max.ms", 30_000),
             disk: parts.disk,
@@ -150,7 +161,8 @@ impl Registry {
         engine.start(IO_THREADS)?;
         let janitor = Janitor::start(Arc::clone(&replicas))?;
         let cleaner = Cleaner::start(Arc::clone(&replicas))?;
-        Ok(Self { replicas, janitor, cleaner })
+        let checker = Checker::start(Arc::clone(&replicas))?;
+        Ok(Self { replicas, janitor, cleaner, checker })
     }
 
     /// The replica of a partition, if this broker holds one.
@@ -183,6 +195,11 @@ impl Registry {
         self.replicas.shared.engine.stuck(patience)
     }
 
+    /// Whether a log lost records when it was opened though it had been closed cleanly: then no copy here is complete for sure.
+    pub fn lost_durable_records(&self) -> bool {
+        self.replicas.lost_durable.load(Ordering::Relaxed)
+    }
+
     /// Space on the volume of the log directory.
     pub fn disk_space(&self) -> Option<DiskSpace> {
         self.replicas.dir.space().ok()
@@ -191,6 +208,7 @@ impl Registry {
     /// Writes and flushes everything, closes the logs, and marks the directory as cleanly shut down in `broker_epoch`. Call
     /// it when no request is served any more, on a thread that may wait.
     pub fn shutdown(&self, broker_epoch: i64) {
+        self.checker.stop();
         self.cleaner.stop();
         self.janitor.stop();
         let all = self.replicas.all();

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::acks::AckQueue;
 use super::checkpoints::Known;
+use super::damage::{Counted, Damage};
 use super::parked::Watchers;
 use super::role::Role;
 use super::settings::TopicSettings;
@@ -63,6 +64,8 @@ pub(super) struct State {
     pub io: Io,
     /// The last write found no space: appends are refused until one succeeds.
     pub disk_full: bool,
+    pub damage: Damage,
+    pub membership: Counted,
     /// The checkpoint files may say more of this log than it holds.
     pub is_overstated: bool,
     pub acks: AckQueue,
@@ -81,6 +84,8 @@ impl Partition {
         let state = State {
             counts_durable: settings.counts_durable,
             stamps_append_time: settings.stamps_append_time(),
+            damage: Damage::None,
+            membership: Counted { leader_epoch: -1, is_counted_on: true },
             is_overstated: known.is_outdated || known.recovery_point > log.end_offset(),
             high_watermark: known.high_watermark.clamp(log.start_offset(), log.end_offset()),
             log,

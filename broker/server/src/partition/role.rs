@@ -7,6 +7,7 @@ use klamm_replica::{
 };
 use klamm_wire::ErrorCode;
 
+use super::damage::Counted;
 use super::error::Refused;
 use super::fetcher::Follow;
 use super::replica::State;
@@ -99,6 +100,8 @@ impl State {
         if self.role.is_gone() {
             return;
         }
+        let is_counted_on = [&meta.isr, &meta.elr].iter().any(|list| list.contains(&assignment.local));
+        self.membership = Counted { leader_epoch: meta.leader_epoch, is_counted_on };
         let leads = meta.leader == assignment.local && assignment.is_registered;
         let is_same_role = match &self.role {
             Role::Leader(_) => leads,

@@ -8,6 +8,7 @@ use tracing::error;
 
 use super::alter::AlterPartitionSender;
 use super::checkpoints::CheckpointFiles;
+use super::damage::{DamageSender, Suspects};
 use super::engine::Engine;
 use super::fetcher::{Fetchers, Follow};
 use super::replica::Partition;
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub tells_high_watermark: bool,
     pub engine: Arc<Engine>,
     pub alter_partition: AlterPartitionSender,
+    pub damage: DamageSender,
+    pub suspects: Suspects,
     pub runtime: Handle,
     pub fetchers: Fetchers,
     pub checkpoints: CheckpointFiles,

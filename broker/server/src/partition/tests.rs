@@ -6,6 +6,7 @@ mod nearby;
 mod produce_and_fetch;
 mod registry;
 mod replication;
+mod rot;
 mod truths;
 
 use std::time::Duration;

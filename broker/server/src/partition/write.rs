@@ -70,6 +70,7 @@ impl Partition {
             state.disk_full = false;
         }
         state.stored(now_ms, wakeups);
+        self.repair(state, wakeups);
         let has_more = state.io == Io::Writing { again: true } || state.log.has_pending();
         state.io = if has_more { Io::Queued } else { Io::Idle };
         if has_more { Next::Again } else { Next::Idle }

@@ -127,7 +127,10 @@ impl Replicas {
         };
         partition.is_in_sync.store(meta.isr.contains(&self.node_id), Ordering::Relaxed);
         let was = partition.led_epoch();
-        partition.change(|state, now_ms, wakeups| state.assign(&assignment, now_ms, wakeups));
+        partition.change(|state, now_ms, wakeups| {
+            state.assign(&assignment, now_ms, wakeups);
+            partition.repair(state, wakeups);
+        });
         let is = partition.led_epoch();
         if was != is {
             let (leader, epoch) = (meta.leader, meta.leader_epoch);

@@ -109,6 +109,9 @@ impl Replicas {
             corruption: CorruptionPolicy::Truncate,
         };
         let (log, report) = Log::open(Arc::clone(&self.disk), dir.clone(), settings.log_config(), options)?;
+        if report.cut.is_some() && self.dir.was_clean_shutdown() {
+            self.lost_durable.store(true, Ordering::Relaxed);
+        }
         if report.cut.is_some() || report.emptied {
             warn!(topic = %existing.topic, partition = existing.index, ?report, "recovered after an unclean shutdown");
         }

@@ -71,12 +71,12 @@ impl Cluster {
 
     /// Starts a broker on its disk; it registers, is unfenced, and leads again what nobody else leads.
     pub fn start_broker(&self, id: i32) {
-        let incarnation = self.start_unregistered(id);
-        self.register(id, incarnation);
+        let process = self.start_unregistered(id);
+        self.register(id, process);
     }
 
     /// Starts a broker on its disk that has read the metadata, but is not registered yet.
-    pub fn start_unregistered(&self, id: i32) -> Uuid {
+    pub fn start_unregistered(&self, id: i32) -> (Uuid, i64) {
         let stop = CancellationToken::new();
         let incarnation = Uuid::new_v4();
         let epoch = self.core.lock().image.offset() + 1;
@@ -85,16 +85,16 @@ impl Cluster {
         let image = Arc::clone(&core.image);
         registry.apply(&Image::diff(&Image::empty(), &image), &image);
         core.brokers.insert(id, Running { registry, stop });
-        incarnation
+        (incarnation, epoch)
     }
 
     /// Registers a process and unfences it. What the process before it led it leads in a new epoch.
-    pub fn register(&self, id: i32, incarnation_id: Uuid) {
+    pub fn register(&self, id: i32, (incarnation_id, broker_epoch): (Uuid, i64)) {
         let image = Arc::clone(&self.core.lock().image);
         let registered = RegisterBrokerRecord {
             broker_id: id,
             incarnation_id,
-            broker_epoch: image.offset() + 1,
+            broker_epoch,
             fenced: false,
             ..RegisterBrokerRecord::default()
         };
@@ -123,6 +123,8 @@ impl Cluster {
         let dir = LogDir::open(disk.clone(), Path::new("/data"), owner).unwrap();
         let (alter_partition, proposals) = mpsc::unbounded_channel();
         tokio::spawn(control(Arc::clone(&self.core), proposals));
+        let (damage, reports) = mpsc::unbounded_channel();
+        tokio::spawn(relieve(Arc::clone(&self.core), id, reports));
         let (standing, receiver) = watch::channel(Standing { state: State::Running, broker_epoch });
         // The lifecycle lives as long as the process.
         std::mem::forget(standing);
@@ -135,6 +137,7 @@ impl Cluster {
             standing: receiver,
             inter_broker_listener: "PLAINTEXT".to_owned(),
             alter_partition,
+            damage,
             runtime: Handle::current(),
             stop,
         };
@@ -304,6 +307,32 @@ async fn control(core: Arc<Mutex<Core>>, mut proposals: mpsc::UnboundedReceiver<
             }
         };
         drop(item.reply.send(outcome));
+    }
+}
+
+/// Takes damaged copies out of the ISR, in a new leader epoch, where somebody else is in it.
+async fn relieve(
+    core: Arc<Mutex<Core>>,
+    broker: i32,
+    mut reports: mpsc::UnboundedReceiver<crate::partition::DamageReport>,
+) {
+    while let Some(report) = reports.recv().await {
+        let mut core = core.lock();
+        let meta = core.image.topic_by_id(report.topic_id).unwrap().partitions[&report.partition].clone();
+        let isr: Vec<i32> = meta.isr.iter().copied().filter(|id| *id != broker).collect();
+        let answer = isr.first().copied().map(|first| {
+            let leader = if meta.leader == broker { first } else { meta.leader };
+            let change = PartitionChangeRecord {
+                partition_id: report.partition,
+                topic_id: report.topic_id,
+                leader,
+                isr: Some(isr.clone()),
+                ..PartitionChangeRecord::default()
+            };
+            commit(&mut core, &[change.into()]);
+            meta.leader_epoch + 1
+        });
+        let _ = report.reply.send(answer);
     }
 }
 

@@ -1,0 +1,202 @@
+//! A copy that is not what was written: noticed, given up where others hold it, cut, and fetched again.
+//!
+//! A damaged replica fetches nothing until the controller has taken it out of the ISR, in a new leader epoch: what it fetched
+//! before shows nothing any more. Then it is cut before the damage and follows like any replica that is behind. Where nobody
+//! else is in sync it is kept: whatever is sound is served, the rest refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_log::{Checked, ReadError};
+use klamm_replica::{FollowerStart, FollowerState};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::error::Refused;
+use super::fetcher::Follow;
+use super::replica::{Partition, State};
+use super::role::Role;
+use super::wakeups::Wakeups;
+
+/// Bytes that are checked at a time.
+const PIECE: u64 = 1 << 20;
+/// Pause before the controller is asked again whether the copy may be given up.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What is known to be wrong with a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// Nothing.
+    None,
+    /// A read met something; where it begins is being looked for.
+    Suspected,
+    /// Nothing at or behind the offset is known to be sound.
+    Found { offset: i64 },
+    /// The same, and from this leader epoch on nobody counts on this copy.
+    GivenUp { offset: i64, leader_epoch: i32 },
+}
+
+/// One damaged copy, on its way to the controller.
+#[derive(Debug)]
+pub struct DamageReport {
+    /// Topic id.
+    pub topic_id: Uuid,
+    /// Partition index.
+    pub partition: i32,
+    /// Takes the leader epoch from which on nobody counts on this copy; `None` when nobody else holds what it holds.
+    pub reply: oneshot::Sender<Option<i32>>,
+}
+
+/// Where damage is reported.
+pub type DamageSender = mpsc::UnboundedSender<DamageReport>;
+
+/// Replicas to look at before all others.
+#[derive(Default)]
+pub(super) struct Suspects {
+    waiting: Mutex<Vec<Arc<Partition>>>,
+    news: Condvar,
+}
+
+impl Suspects {
+    pub(super) fn push(&self, partition: Arc<Partition>) {
+        self.waiting.lock().push(partition);
+        self.news.notify_all();
+    }
+
+    /// The next one, if there is one within `patience`.
+    pub(super) fn next(&self, patience: Duration) -> Option<Arc<Partition>> {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_empty() && !patience.is_zero() {
+            self.news.wait_for(&mut waiting, patience);
+        }
+        waiting.pop()
+    }
+
+    pub(super) fn wake(&self) {
+        let _waiting = self.waiting.lock();
+        self.news.notify_all();
+    }
+}
+
+impl Partition {
+    /// What a client gets for a failed read. Damage is looked for at once.
+    pub(super) fn read_failed(self: &Arc<Self>, error: ReadError) -> Refused {
+        if matches!(error, ReadError::Damaged { .. }) {
+            let is_new = {
+                let mut state = self.state.lock();
+                let is_new = state.damage == Damage::None;
+                if is_new {
+                    state.damage = Damage::Suspected;
+                }
+                is_new
+            };
+            if is_new {
+                warn!(topic = %self.topic, partition = self.index, %error, "damaged records are not served");
+                self.shared.suspects.push(Arc::clone(self));
+            }
+        }
+        error.into()
+    }
+
+    /// Checks all that nobody has looked at since the process started, calling `pause` after each piece until that says stop.
+    /// Waits for the disk.
+    pub(super) fn examine(self: &Arc<Self>, mut pause: impl FnMut(u64) -> bool) {
+        // Bound to end, whatever retention and truncation do meanwhile.
+        for _ in 0..100_000 {
+            let Some(mut check) = self.state.lock().log.plan_check() else { break };
+            loop {
+                match check.run(PIECE) {
+                    Ok(Checked::More) if pause(PIECE) => {}
+                    Ok(Checked::More) => return,
+                    Ok(Checked::Done) => break,
+                    Ok(Checked::Damaged { offset, path, position, reason }) => {
+                        let file = path.display();
+                        error!(%file, position, %reason, offset, "damaged on disk; nothing from this offset on is trusted");
+                        return self.damaged(offset);
+                    }
+                    Err(error) => {
+                        warn!(topic = %self.topic, partition = self.index, %error, "not checked");
+                        return;
+                    }
+                }
+            }
+        }
+        let mut state = self.state.lock();
+        if state.damage == Damage::Suspected {
+            state.damage = Damage::None;
+        }
+    }
+
+    fn damaged(self: &Arc<Self>, offset: i64) {
+        let is_new = {
+            let mut state = self.state.lock();
+            let is_new = matches!(state.damage, Damage::None | Damage::Suspected);
+            if is_new {
+                state.damage = Damage::Found { offset };
+            }
+            is_new
+        };
+        if is_new {
+            let partition = Arc::clone(self);
+            self.shared.runtime.spawn(async move { partition.give_up(offset).await });
+        }
+    }
+
+    async fn give_up(self: Arc<Self>, offset: i64) {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let report = DamageReport { topic_id: self.topic_id, partition: self.index, reply };
+            if self.shared.damage.send(report).is_err() {
+                return;
+            }
+            match answer.await {
+                Ok(Some(leader_epoch)) => {
+                    return self.change(|state, _, wakeups| {
+                        state.damage = Damage::GivenUp { offset, leader_epoch };
+                        self.repair(state, wakeups);
+                    });
+                }
+                Ok(None) => tokio::time::sleep(ASK_AGAIN).await,
+                // The process stops.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Cuts the log before the damage, once the metadata counts on others.
+    pub(super) fn repair(&self, state: &mut State, wakeups: &mut Wakeups) {
+        let Damage::GivenUp { offset, leader_epoch } = state.damage else { return };
+        let is_due = state.membership.leader_epoch >= leader_epoch && !state.membership.is_counted_on;
+        if !is_due || state.role.is_gone() || matches!(state.role, Role::Leader(_)) || state.log.is_writing()
+        {
+            return;
+        }
+        let (from, to) = (state.log.end_offset(), offset.max(0));
+        state.is_overstated = true;
+        if let Err(error) = state.log.truncate_to(to) {
+            let _idle = self.failed(state, &error, wakeups);
+            return;
+        }
+        info!(topic = %self.topic, partition = self.index, from, to, "cut before the damage; the rest is fetched again");
+        state.damage = Damage::None;
+        state.high_watermark = state.high_watermark.min(state.log.end_offset());
+        if let Role::Follower(follower) = &state.role {
+            let (leader, leader_epoch) = (follower.leader(), follower.leader_epoch());
+            let (log, high_watermark) = (state.log_ends(), state.high_watermark);
+            let start = FollowerStart { leader, leader_epoch, log, high_watermark };
+            state.role = Role::Follower(FollowerState::new(start));
+            state.mark_dirty(wakeups);
+            wakeups.follow = Some(Follow::Leader(leader));
+        }
+    }
+}
+
+/// What the metadata says of this replica.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    pub leader_epoch: i32,
+    /// It is in the ISR or eligible to lead.
+    pub is_counted_on: bool,
+}

@@ -1,0 +1,85 @@
+//! Disks that give back something else than they were given, below what recovery looks at.
+
+use std::path::Path;
+
+use klamm_wire::ErrorCode;
+
+use super::cluster::{Cluster, TOPIC};
+use super::{batch, consumer_at, eventually};
+use crate::partition::Acks;
+
+const SEGMENT: &str = "/data/orders-0/00000000000000000000.log";
+
+async fn produce(cluster: &Cluster, broker: i32, records: usize) {
+    if let Some(ack) = cluster.partition(broker).append_leader(batch(records), Acks::All).unwrap().ack {
+        let acked = tokio::time::timeout(std::time::Duration::from_secs(20), ack).await;
+        acked.expect("acknowledged in time").unwrap().unwrap();
+    }
+}
+
+async fn filled(brokers: &[i32]) -> Cluster {
+    let cluster = Cluster::start(brokers.len(), &[]);
+    cluster.create_topic(TOPIC, "orders", 1, brokers, &[]);
+    for records in 1..60 {
+        produce(&cluster, 0, records).await;
+    }
+    cluster
+}
+
+fn bytes_of(cluster: &Cluster, broker: i32) -> Option<bytes::Bytes> {
+    let partition = cluster.partition(broker);
+    partition.read_for_replay(0, 1 << 20, partition.log_end_offset()).ok().map(|(bytes, _)| bytes)
+}
+
+/// Stops a broker cleanly, flips a bit of a batch in the middle of its log, and starts it.
+fn rot(cluster: &Cluster, broker: i32) {
+    cluster.shut_down(broker);
+    cluster.disks[broker as usize].corrupt(Path::new(SEGMENT), 2_000, 4).unwrap();
+    cluster.start_broker(broker);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_finds_its_damage_and_fetches_again() {
+    let cluster = filled(&[0, 1, 2]).await;
+    let sound = bytes_of(&cluster, 0);
+    rot(&cluster, 1);
+    eventually("the copy is whole again", || bytes_of(&cluster, 1) == sound).await;
+    eventually("it is back in the ISR", || cluster.isr() == [0, 1, 2]).await;
+    produce(&cluster, 0, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_hands_its_damaged_copy_over_and_fetches_again() {
+    let cluster = filled(&[0, 1, 2]).await;
+    let sound = bytes_of(&cluster, 1);
+    rot(&cluster, 0);
+    eventually("another leads", || cluster.partition(0).led_epoch().is_none()).await;
+    eventually("the copy is whole again", || bytes_of(&cluster, 0) == sound).await;
+    eventually("it is back in the ISR", || cluster.isr() == [0, 1, 2]).await;
+    assert!(cluster.partition(1).led_epoch().is_some());
+    produce(&cluster, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_copy_is_kept_and_only_its_damage_refused() {
+    let cluster = filled(&[0]).await;
+    let end = cluster.partition(0).log_end_offset();
+    rot(&cluster, 0);
+    let partition = cluster.partition(0);
+    let read = |offset| partition.fetch_blocking(&FetchOne::at(offset));
+    let served: Vec<bool> = (0..end).map(|offset| read(offset).is_ok()).collect();
+    assert!(served.first() == Some(&true) && served.last() == Some(&true), "{served:?}");
+    let refused = (0..end).find_map(|offset| read(offset).err()).expect("the damage is not served");
+    assert_eq!(refused.code, ErrorCode::KafkaStorageError);
+    assert_eq!(partition.log_end_offset(), end, "nothing is cut where nobody else has it");
+    produce(&cluster, 0, 1).await;
+}
+
+/// A consumer's read of one batch.
+struct FetchOne;
+
+impl FetchOne {
+    fn at(offset: i64) -> super::FetchRead {
+        super::FetchRead { max_bytes: 1, ..consumer_at(offset) }
+    }
+}
