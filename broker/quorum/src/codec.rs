@@ -9,6 +9,9 @@ use uuid::Uuid;
 use crate::QuorumError;
 use crate::types::{LogId, Membership, StoredMembership, Vote, Voter, log_id, term_of};
 
+/// What a membership with addresses begins with: more sets of voters than can be.
+const WITH_ADDRESSES: u32 = u32::MAX;
+
 /// Takes values off the front of bytes that come from a peer or a disk.
 pub(crate) struct Reader {
     bytes: Bytes,
@@ -26,6 +29,11 @@ impl Reader {
     pub(crate) fn u8(&mut self) -> Result<u8, QuorumError> {
         self.need(1)?;
         Ok(self.bytes.get_u8())
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, QuorumError> {
+        self.need(4)?;
+        Ok(self.bytes.get_i32())
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, QuorumError> {
@@ -90,7 +98,35 @@ impl Reader {
         Ok(Vote { leader_id: LeaderId { term, voted_for }, committed })
     }
 
+    pub(crate) fn uuid(&mut self) -> Result<Uuid, QuorumError> {
+        self.need(16)?;
+        Ok(Uuid::from_u128(self.bytes.get_u128()))
+    }
+
+    /// Text of at most 64 KiB.
+    pub(crate) fn text(&mut self) -> Result<String, QuorumError> {
+        self.need(2)?;
+        let len = usize::from(self.bytes.get_u16());
+        self.need(len)?;
+        let bytes = self.bytes.split_to(len).to_vec();
+        String::from_utf8(bytes).map_err(|_| QuorumError::Malformed("a text is not UTF-8"))
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, QuorumError> {
+        self.need(2)?;
+        Ok(self.bytes.get_u16())
+    }
+
+    pub(crate) fn voter(&mut self) -> Result<Voter, QuorumError> {
+        Ok(Voter { directory_id: self.uuid()?, host: self.text()?, port: self.u16()? })
+    }
+
+    /// A membership, in either layout: one without addresses begins with a count, the other with a number that is none.
     pub(crate) fn membership(&mut self) -> Result<Membership, QuorumError> {
+        let has_addresses = self.bytes.starts_with(&WITH_ADDRESSES.to_be_bytes());
+        if has_addresses {
+            self.u32()?;
+        }
         let mut configs = Vec::new();
         for _ in 0..self.count(4)? {
             let mut config = BTreeSet::new();
@@ -102,8 +138,11 @@ impl Reader {
         let mut nodes = BTreeMap::new();
         for _ in 0..self.count(24)? {
             let id = self.u64()?;
-            self.need(16)?;
-            nodes.insert(id, Voter { directory_id: Uuid::from_u128(self.bytes.get_u128()) });
+            let voter = match has_addresses {
+                true => self.voter()?,
+                false => Voter { directory_id: self.uuid()?, ..Voter::default() },
+            };
+            nodes.insert(id, voter);
         }
         if configs.is_empty() && nodes.is_empty() {
             return Ok(Membership::default());
@@ -139,7 +178,21 @@ pub(crate) fn put_vote(out: &mut BytesMut, vote: &Vote) {
     out.put_u8(u8::from(vote.committed));
 }
 
+/// Text longer than 64 KiB is left out; names of hosts are shorter.
+pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
+    let length = u16::try_from(text.len()).unwrap_or(0);
+    out.put_u16(length);
+    out.put_slice(text.as_bytes().get(..usize::from(length)).unwrap_or_default());
+}
+
+pub(crate) fn put_voter(out: &mut BytesMut, voter: &Voter) {
+    out.put_u128(voter.directory_id.as_u128());
+    put_text(out, &voter.host);
+    out.put_u16(voter.port);
+}
+
 pub(crate) fn put_membership(out: &mut BytesMut, membership: &Membership) {
+    out.put_u32(WITH_ADDRESSES);
     put_count(out, membership.get_joint_config().len());
     for config in membership.get_joint_config() {
         put_count(out, config.len());
@@ -148,7 +201,7 @@ pub(crate) fn put_membership(out: &mut BytesMut, membership: &Membership) {
     put_count(out, membership.nodes().count());
     for (id, voter) in membership.nodes() {
         out.put_u64(*id);
-        out.put_u128(voter.directory_id.as_u128());
+        put_voter(out, voter);
     }
 }
 
@@ -173,11 +226,27 @@ mod tests {
         assert!(reader.count(8).is_err());
     }
 
+    fn voter(id: u64) -> Voter {
+        Voter { directory_id: Uuid::from_u128(id.into()), host: format!("kafka-{id}"), port: 9093 }
+    }
+
+    #[test]
+    fn a_membership_without_addresses_is_understood() {
+        let mut out = BytesMut::new();
+        put_count(&mut out, 1);
+        put_count(&mut out, 1);
+        out.put_u64(7);
+        put_count(&mut out, 1);
+        out.put_u64(7);
+        out.put_u128(0);
+        let membership = Reader::new(out.freeze()).membership().expect("decodes");
+        assert_eq!(membership.get_node(&7), Some(&Voter::default()));
+    }
+
     #[test]
     fn a_joint_membership_survives_encoding() {
         let configs = vec![BTreeSet::from([1, 2, 3]), BTreeSet::from([2, 3, 4])];
-        let nodes: BTreeMap<u64, Voter> =
-            (1..=5).map(|id| (id, Voter { directory_id: Uuid::from_u128(id.into()) })).collect();
+        let nodes: BTreeMap<u64, Voter> = (1..=5).map(|id| (id, voter(id))).collect();
         let membership = Membership::new(configs, nodes).expect("valid");
         let stored = StoredMembership::new(Some(log_id(3, 7)), membership);
         let mut out = BytesMut::new();

@@ -8,13 +8,10 @@ use uuid::Uuid;
 
 use crate::QuorumError;
 
-/// How much slower the clock of a quorum of one ticks.
-const SINGLE_VOTER_PACE: u64 = 20;
-
 /// Where a voter's CONTROLLER listener is. The host is a name and is resolved by the transport at each dial.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// Node id.
+    /// Node id; -1 where only the address is known.
     pub id: i32,
     /// Host name or address.
     pub host: String,
@@ -49,10 +46,10 @@ impl Default for SnapshotPolicy {
     }
 }
 
-/// The configuration of one voter.
+/// The configuration of one member.
 #[derive(Clone, Debug)]
 pub struct QuorumConfig {
-    /// This node's id; one of `voters`.
+    /// This node's id.
     pub node_id: i32,
     /// The id of the data directory (`directory.id` of `meta.properties`).
     pub directory_id: Uuid,
@@ -60,8 +57,20 @@ pub struct QuorumConfig {
     pub cluster_id: String,
     /// The directory of the metadata log, `<log.dir>/__cluster_metadata-0`.
     pub dir: PathBuf,
-    /// All voters, this node included; the same set on each of them.
+    /// The voters that the quorum is founded with; the same on each of them. Once it is founded its log says who votes,
+    /// and these are addresses to reach them at, which are preferred to those in the log.
     pub voters: Vec<Peer>,
+    /// Other addresses to find the quorum at. If there are no `voters` and the only one of these is this node itself, it
+    /// founds a quorum of its own.
+    pub contacts: Vec<Peer>,
+    /// Where the other members reach this node.
+    pub endpoint: Peer,
+    /// Whether this node asks to vote once it has the log (`controller.quorum.auto.join.enable`).
+    pub auto_join: bool,
+    /// How long a voter must be silent before another disk of the same node takes its place.
+    pub replace_after: Duration,
+    /// How long an observer may be silent before it is no longer counted among them.
+    pub forget_after: Duration,
     /// How often the leader says that it lives, in milliseconds.
     pub heartbeat_ms: u64,
     /// Bounds of the random election timeout, in milliseconds. The upper one is also the leader's lease.
@@ -81,7 +90,14 @@ impl QuorumConfig {
         dir: PathBuf,
         voters: Vec<Peer>,
     ) -> QuorumConfig {
+        let own = voters.iter().find(|voter| voter.id == node_id).cloned();
+        let endpoint = own.unwrap_or(Peer { id: node_id, host: String::new(), port: 0 });
         QuorumConfig {
+            endpoint,
+            contacts: Vec::new(),
+            auto_join: false,
+            replace_after: Duration::from_secs(5),
+            forget_after: Duration::from_secs(300),
             node_id,
             directory_id,
             cluster_id,
@@ -98,13 +114,26 @@ impl QuorumConfig {
         Duration::from_millis(self.election_timeout_ms.1)
     }
 
+    /// Whether the configuration makes this node one of the founders.
+    pub(crate) fn is_founder(&self) -> bool {
+        self.voters.iter().any(|voter| voter.id == self.node_id)
+    }
+
+    /// Where the configuration says that a node is.
+    pub(crate) fn address_of(&self, node_id: i32) -> Option<&Peer> {
+        self.voters.iter().find(|voter| voter.id == node_id)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), QuorumError> {
         let invalid = |why: String| Err(QuorumError::Config(why));
         if let Some(voter) = self.voters.iter().find(|voter| voter.id < 0) {
             return invalid(format!("voter id {} is negative", voter.id));
         }
-        if !self.voters.iter().any(|voter| voter.id == self.node_id) {
-            return invalid(format!("node {} is not one of the voters", self.node_id));
+        if self.node_id < 0 {
+            return invalid(format!("node id {} is negative", self.node_id));
+        }
+        if self.voters.is_empty() && self.contacts.is_empty() {
+            return invalid("neither voters nor addresses to find them at are given".to_owned());
         }
         let mut ids: Vec<i32> = self.voters.iter().map(|voter| voter.id).collect();
         ids.sort_unstable();
@@ -118,25 +147,23 @@ impl QuorumConfig {
     }
 
     pub(crate) fn raft(&self) -> Result<openraft::Config, QuorumError> {
-        // A single voter has nobody to send heartbeats to and nobody to wait for; its clock need not tick so often.
-        let pace = if self.voters.len() == 1 { SINGLE_VOTER_PACE } else { 1 };
         let config = openraft::Config {
             cluster_name: self.cluster_id.clone(),
-            heartbeat_interval: self.heartbeat_ms * pace,
-            election_timeout_min: self.election_timeout_ms.0 * pace,
-            election_timeout_max: self.election_timeout_ms.1 * pace,
+            heartbeat_interval: self.heartbeat_ms,
+            election_timeout_min: self.election_timeout_ms.0,
+            election_timeout_max: self.election_timeout_ms.1,
             install_snapshot_timeout: u64::try_from(self.snapshot.deadline.as_millis()).unwrap_or(u64::MAX),
             max_in_snapshot_log_to_keep: self.snapshot.keep_entries,
             // A voter that is further behind than what is kept gets a snapshot anyway.
             replication_lag_threshold: self.snapshot.keep_entries.max(self.snapshot.max_entries),
             // The state machine counts bytes as well as entries and asks by itself.
             snapshot_policy: openraft::SnapshotPolicy::Never,
-            removed_leader_step_down: StepDownPolicy::Never,
+            removed_leader_step_down: StepDownPolicy::After(150),
             enable_pre_vote: Some(true),
             // A restarted leader may have lost entries that it had sent but not yet flushed: it needs a new term.
             enable_leader_restore: Some(false),
-            // A voter whose disk was replaced is filled again. The alternative is a leader that falls over it, and then
-            // an election without the only complete log.
+            // A member that has lost what it acknowledged refuses the leader itself (`receive`). Should one slip through,
+            // it is filled again: the alternative is a leader that falls over it.
             allow_log_reversion: Some(true),
             backoff: "50ms 100ms 200ms ..500ms".to_owned(),
             ..openraft::Config::default()

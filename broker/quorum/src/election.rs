@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::TransferLeaderRequest;
 use tokio::time::Instant;
 
-use crate::types::{Metrics, Raft, Vote, raft_id};
-use crate::{Peer, QuorumConfig};
+use crate::QuorumConfig;
+use crate::types::{Metrics, Raft, Vote, node_id};
 
 /// How long one voter may try before it is the next one's turn.
 const SLOT: Duration = Duration::from_millis(40);
@@ -20,25 +21,42 @@ const RETRY: Duration = Duration::from_millis(8);
 /// How long voters that start together campaign in turns before openraft's timers are left alone.
 const START_CAMPAIGN: Duration = Duration::from_secs(5);
 
-/// Campaigns in turns until a leader is heard of.
-pub(crate) async fn campaign_at_start(raft: Raft, config: Arc<QuorumConfig>) {
-    if config.voters.len() == 1 {
+/// Campaigns in turns until a leader is heard of, once the log names voters and this node is one of them.
+pub(crate) async fn campaign_at_start(raft: Raft, me: u64) {
+    let mut changes = raft.metrics();
+    let founded = changes.wait_until(|now| now.membership_config.membership().voter_ids().next().is_some());
+    let Ok(remembered) = founded.await.map(|metrics| metrics.clone()) else { return };
+    let order = order(&remembered, None);
+    if order == [me] {
         let _ = raft.trigger().elect(false).await;
         return;
     }
     // What a restarted node remembers of its leader says nothing about now.
-    let remembered = raft.metrics().borrow_watched().clone();
     let heard_of_leader = move |now: &Metrics| {
         let news = now.vote != remembered.vote || now.cluster_committed != remembered.cluster_committed;
         news && now.vote.committed && now.vote.leader_id.term > 0
     };
-    Campaign {
-        order: order(&config.voters, None),
-        lease_to_drop: None,
-        until: Instant::now() + START_CAMPAIGN,
+    let until = Instant::now() + START_CAMPAIGN;
+    Campaign { order, lease_to_drop: None, until }.run(&raft, me, heard_of_leader).await;
+}
+
+/// Stops openraft's clock while this node is the only member and leads: there is nobody to send heartbeats to and nobody
+/// to wait for.
+pub(crate) async fn rest_when_alone(raft: Raft, me: u64) {
+    let mut changes = raft.metrics();
+    let is_alone = |now: &Metrics| {
+        let mut members = now.membership_config.membership().nodes();
+        now.state == ServerState::Leader
+            && members.next().map(|(id, _)| *id) == Some(me)
+            && members.next().is_none()
+    };
+    loop {
+        let alone = is_alone(&changes.borrow_watched());
+        raft.runtime_config().tick(!alone);
+        if changes.wait_until(|now| is_alone(now) != alone).await.is_err() {
+            return;
+        }
     }
-    .run(&raft, raft_id(config.node_id), heard_of_leader)
-    .await;
 }
 
 /// Campaigns in turns after the leader's process was found dead. Returns at once on the leader itself.
@@ -47,26 +65,30 @@ pub(crate) async fn campaign_at_start(raft: Raft, config: Arc<QuorumConfig>) {
 /// leader may be alive, and this voter has seen that it is not. Others keep their promise until they have seen the same,
 /// so a quorum is needed to believe it. Votes, terms and the comparison of logs are untouched: at worst, if the leader
 /// lives after all, it is deposed early. Reads that must not be stale use a quorum round, never the lease.
-pub(crate) async fn campaign_without_leader(raft: Raft, config: Arc<QuorumConfig>) {
+pub(crate) async fn campaign_without_leader(raft: Raft, me: u64, config: Arc<QuorumConfig>) {
     let metrics = raft.metrics().borrow_watched().clone();
-    let (vote, me) = (metrics.vote, raft_id(config.node_id));
+    let vote = metrics.vote;
     let gone = vote.leader_id.voted_for;
     if !vote.committed || gone == me || vote.leader_id.term == 0 {
         return;
     }
     let replaced = move |now: &Metrics| now.vote.committed && now.vote.leader_id.term > vote.leader_id.term;
     let until = Instant::now() + config.lease() * 2;
-    Campaign { order: order(&config.voters, Some(gone)), lease_to_drop: Some(vote), until }
+    Campaign { order: order(&metrics, Some(gone)), lease_to_drop: Some(vote), until }
         .run(&raft, me, replaced)
         .await;
 }
 
 /// The voters other than `without` in the order in which they campaign.
-fn order(voters: &[Peer], without: Option<u64>) -> Vec<u64> {
-    let mut order: Vec<u64> =
-        voters.iter().map(|voter| raft_id(voter.id)).filter(|id| Some(*id) != without).collect();
-    order.sort_unstable();
-    order
+fn order(metrics: &Metrics, without: Option<u64>) -> Vec<u64> {
+    let voters = metrics.membership_config.membership().voter_ids();
+    in_turn(voters.filter(|id| Some(*id) != without).collect())
+}
+
+/// By node id, so that an operator can tell whose turn it is.
+fn in_turn(mut voters: Vec<u64>) -> Vec<u64> {
+    voters.sort_unstable_by_key(|id| (node_id(*id), *id));
+    voters
 }
 
 struct Campaign {
@@ -118,13 +140,10 @@ async fn drop_lease(raft: &Raft, vote: Vote) {
 mod tests {
     use super::*;
 
-    fn peer(id: i32) -> Peer {
-        Peer { id, host: String::new(), port: 0 }
-    }
-
     #[test]
-    fn voters_campaign_in_turns_without_the_leader_that_is_gone() {
-        assert_eq!(order(&[peer(3), peer(1), peer(2)], Some(1)), [2, 3]);
+    fn voters_campaign_in_turns_by_node_id() {
+        let [first, second] = [(9 << 32) | 1, (4 << 32) | 2];
+        assert_eq!(in_turn(vec![second, first, 3]), [first, second, 3]);
         assert_eq!(slot(Duration::from_millis(0), 2), 0);
         assert_eq!(slot(SLOT, 2), 1);
         assert_eq!(slot(SLOT * 2, 2), 0);

@@ -22,9 +22,18 @@ pub enum QuorumError {
     /// The number is not a request of the quorum.
     #[error("request {0} does not belong to the metadata quorum")]
     UnknownRequest(i16),
-    /// A message claims to come from this node or from a node that is not a voter.
-    #[error("node {0} is not another voter of this metadata quorum")]
+    /// A message claims to come from this node, or from somebody else than its sender.
+    #[error("node {0} is not another member of this metadata quorum")]
     NotAPeer(i32),
+    /// A message is meant for a disk that this node does not have any more.
+    #[error("the disk of node {0} that this is for is not here")]
+    AnotherDisk(i32),
+    /// The disk is an older copy of itself.
+    #[error("the metadata log here has lost what it acknowledged, up to offset {acknowledged}")]
+    LostEntries {
+        /// The last offset that was acknowledged.
+        acknowledged: i64,
+    },
     /// The request needs the leader, and this node is not the leader.
     #[error("this node does not lead the metadata quorum")]
     NotLeader {
@@ -37,6 +46,9 @@ pub enum QuorumError {
     /// The leadership was not taken over in time.
     #[error("no other voter took the leadership over in time")]
     TransferTimedOut,
+    /// This member takes no part any more; its status says why.
+    #[error("this member takes no part in the metadata quorum any more")]
+    Unfit,
     /// The offset lies past what this node has applied.
     #[error("offset {offset} lies past the end {end} of the metadata log")]
     OffsetOutOfRange {
@@ -71,6 +83,40 @@ pub enum ProposeError {
     /// The quorum has stopped on this node.
     #[error("the metadata quorum has stopped on this node: {0}")]
     Fatal(String),
+}
+
+/// Why the voters were not changed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum VoterError {
+    /// The leader should be asked.
+    #[error("this node does not lead the metadata quorum")]
+    NotLeader {
+        /// The leader that this node knows of.
+        hint: Option<i32>,
+    },
+    /// A voter has the node id already.
+    #[error("node {0} is a voter already")]
+    Duplicate(i32),
+    /// No voter has this node id and directory id.
+    #[error("node {id} with directory id {directory_id} is no voter")]
+    NotFound {
+        /// Node id.
+        id: i32,
+        /// Directory id.
+        directory_id: uuid::Uuid,
+    },
+    /// The only voter stays.
+    #[error("node {0} is the only voter")]
+    LastVoter(i32),
+    /// Another change is under way, or one of before has not been committed yet.
+    #[error("another change of the voters is under way")]
+    InProgress,
+    /// The new voter did not catch up, or a majority did not confirm the change, in time.
+    #[error("{0} in time")]
+    TimedOut(String),
+    /// The voters that would remain and answer are no majority of those that would remain.
+    #[error("without node {0} the voters that answer could not decide anything")]
+    NoMajority(i32),
 }
 
 /// Why a peer did not answer.

@@ -79,6 +79,18 @@ impl LogStore {
         self.shared.read(first, end, max_bytes)
     }
 
+    /// Whether the log has never held an entry, nor a vote.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.vote.is_none() && state.last.is_none()
+    }
+
+    /// The vote and the last entry, as of one moment.
+    pub(crate) fn position(&self) -> (Option<Vote>, Option<LogId>) {
+        let state = self.shared.state.lock();
+        (state.vote, state.last)
+    }
+
     /// Makes everything durable and closes the files.
     pub(crate) async fn close(&self) -> io::Result<()> {
         self.write(Write::Close).await

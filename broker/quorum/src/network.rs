@@ -1,5 +1,6 @@
 //! openraft's network over a [`Transport`].
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,42 +13,64 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{RaftNetworkFactory, RaftNetworkV2};
+use parking_lot::Mutex;
 
+use crate::envelope::Envelope;
 use crate::messages::Message;
 use crate::snapshot_transfer;
 use crate::transport::api;
-use crate::types::{Snapshot, TypeConfig, Vote, Voter, node_id, raft_id};
+use crate::types::{LogId, Snapshot, TypeConfig, Vote, Voter, node_id};
 use crate::{Peer, QuorumConfig, Transport, TransportError};
 
 pub(crate) type RpcError = RPCError<TypeConfig>;
+
+/// What each member has acknowledged to this node as the leader of a term.
+type Acknowledged = Arc<Mutex<HashMap<u64, (Vote, LogId)>>>;
 
 /// Makes one [`Connection`] per peer and purpose.
 pub(crate) struct Network<T> {
     transport: Arc<T>,
     config: Arc<QuorumConfig>,
+    me: u64,
+    acknowledged: Acknowledged,
 }
 
 impl<T> Network<T> {
-    pub(crate) fn new(transport: T, config: Arc<QuorumConfig>) -> Network<T> {
-        Network { transport: Arc::new(transport), config }
+    pub(crate) fn new(transport: Arc<T>, config: Arc<QuorumConfig>, me: u64) -> Network<T> {
+        Network { transport, config, me, acknowledged: Arc::default() }
     }
 }
 
 impl<T: Transport> RaftNetworkFactory<TypeConfig> for Network<T> {
     type Network = Connection<T>;
 
-    async fn new_client(&mut self, target: u64, _node: &Voter) -> Connection<T> {
-        let peer = self.config.voters.iter().find(|voter| raft_id(voter.id) == target).cloned();
-        Connection { transport: self.transport.clone(), config: self.config.clone(), target, peer }
+    async fn new_client(&mut self, target: u64, node: &Voter) -> Connection<T> {
+        Connection {
+            transport: self.transport.clone(),
+            config: self.config.clone(),
+            me: self.me,
+            target,
+            peer: address(&self.config, target, node),
+            acknowledged: self.acknowledged.clone(),
+        }
     }
+}
+
+/// Where a member is reached.
+pub(crate) fn address(config: &QuorumConfig, member: u64, node: &Voter) -> Peer {
+    let id = node_id(member);
+    let known = || Peer { id, host: node.host.clone(), port: node.port };
+    config.address_of(id).cloned().unwrap_or_else(known)
 }
 
 /// Calls one peer.
 pub(crate) struct Connection<T> {
     transport: Arc<T>,
     pub(crate) config: Arc<QuorumConfig>,
+    me: u64,
     pub(crate) target: u64,
-    peer: Option<Peer>,
+    peer: Peer,
+    acknowledged: Acknowledged,
 }
 
 impl<T: Transport> Connection<T> {
@@ -58,7 +81,19 @@ impl<T: Transport> Connection<T> {
         request: &Q,
         timeout: Duration,
     ) -> Result<A, RpcError> {
-        let answer = self.call_bytes(api, request.encode(), timeout).await.map_err(|error| match error {
+        self.call_after(api, kind, request, timeout, None).await
+    }
+
+    async fn call_after<Q: Message, A: Message>(
+        &self,
+        api: i16,
+        kind: RPCTypes,
+        request: &Q,
+        timeout: Duration,
+        acknowledged: Option<LogId>,
+    ) -> Result<A, RpcError> {
+        let envelope = Envelope { to: self.target, from: self.me, acknowledged, request: request.encode() };
+        let answer = self.call_bytes(api, envelope.encode(), timeout).await.map_err(|error| match error {
             TransportError::Unreachable(why) => RPCError::Unreachable(Unreachable::from_string(why)),
             TransportError::Failed(why) => RPCError::Network(NetworkError::from_string(why)),
             TransportError::TimedOut => RPCError::Timeout(self.timed_out(kind, timeout)),
@@ -68,18 +103,29 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn call_bytes(&self, api: i16, payload: Bytes, timeout: Duration) -> Result<Bytes, TransportError> {
-        let Some(peer) = self.peer.clone() else {
-            let why = format!("node {} is not among the configured voters", node_id(self.target));
-            return Err(TransportError::Unreachable(why));
-        };
-        match tokio::time::timeout(timeout, self.transport.call(peer, api, payload, timeout)).await {
+        let call = self.transport.call(self.peer.clone(), api, payload, timeout);
+        match tokio::time::timeout(timeout, call).await {
             Ok(answer) => answer,
             Err(_) => Err(TransportError::TimedOut),
         }
     }
 
     fn timed_out(&self, action: RPCTypes, timeout: Duration) -> Timeout<TypeConfig> {
-        Timeout { action, id: raft_id(self.config.node_id), target: self.target, timeout }
+        Timeout { action, id: self.me, target: self.target, timeout }
+    }
+
+    /// What the peer has acknowledged in the term of `vote`.
+    fn acknowledged_in(&self, vote: &Vote) -> Option<LogId> {
+        self.acknowledged.lock().get(&self.target).filter(|(of, _)| of == vote).map(|(_, last)| *last)
+    }
+
+    fn note_acknowledged(&self, vote: Vote, last: Option<LogId>) {
+        let Some(last) = last else { return };
+        let mut all = self.acknowledged.lock();
+        let known = all.entry(self.target).or_insert((vote, last));
+        if known.0 != vote || known.1 < last {
+            *known = (vote, last);
+        }
     }
 }
 
@@ -93,7 +139,18 @@ impl<T: Transport> RaftNetworkV2<TypeConfig> for Connection<T> {
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         // openraft offers one heartbeat interval, which a follower's disk may well need for its flush.
         let timeout = if request.entries.is_empty() { option.hard_ttl() } else { self.config.lease() * 2 };
-        self.call(api::APPEND, RPCTypes::AppendEntries, &request, timeout).await
+        let acknowledged = self.acknowledged_in(&request.vote);
+        let answer =
+            self.call_after(api::APPEND, RPCTypes::AppendEntries, &request, timeout, acknowledged).await?;
+        match answer {
+            AppendEntriesResponse::Success => {
+                let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+                self.note_acknowledged(request.vote, last);
+            }
+            AppendEntriesResponse::PartialSuccess(last) => self.note_acknowledged(request.vote, last),
+            _ => {}
+        }
+        Ok(answer)
     }
 
     async fn vote(

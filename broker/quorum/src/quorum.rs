@@ -1,6 +1,6 @@
-//! One voter of the metadata quorum: what the rest of the process calls.
+//! One member of the metadata quorum: what the rest of the process calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,25 +8,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use klamm_log::Disk;
 use klamm_metadata::{Image, Record, encode_records};
+use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, InitializeError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, ForwardToLeader, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
-use openraft::{RaftState, ReadPolicy};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 
 use crate::election;
 use crate::fetch::{self, Fetched};
 use crate::files;
+use crate::founding::Founding;
+use crate::identify::{Identified, Identify};
+use crate::identity;
 use crate::log_store::LogStore;
-use crate::network::Network;
-use crate::receive::Receiver;
+use crate::messages::Message;
+use crate::network::{Network, address};
+use crate::receive::{LeaderHeard, Receiver};
 use crate::snapshot_store::SnapshotStore;
 use crate::state_machine::StateMachine;
 use crate::status::{self, QuorumStatus};
-use crate::types::{Proposal, Raft, TypeConfig, Voter, epoch_of, node_id, offset_of, raft_id, term_of};
-use crate::{ProposeError, QuorumConfig, QuorumError, Transport};
+use crate::tending;
+use crate::transport::api;
+use crate::types::{Proposal, Raft, TypeConfig, Voter, epoch_of, node_id, offset_of, term_of, term_of_epoch};
+use crate::voters::Voters;
+use crate::{Peer, ProposeError, QuorumConfig, QuorumError, Transport, VoterError};
 
 /// Between two tries of a proposal that met a leader which is not confirmed yet.
 const PROPOSE_RETRY: Duration = Duration::from_millis(2);
@@ -40,7 +47,7 @@ pub struct Applied {
     pub epoch: i32,
 }
 
-/// A running voter. Cloning gives another handle to the same voter.
+/// A running member. Cloning gives another handle to the same one.
 #[derive(Clone)]
 pub struct Quorum {
     inner: Arc<Inner>,
@@ -48,8 +55,11 @@ pub struct Quorum {
 
 struct Inner {
     config: Arc<QuorumConfig>,
+    /// This node's raft id.
+    me: u64,
     raft: Raft,
     receiver: Receiver,
+    voters: Arc<Voters>,
     log: LogStore,
     snapshots: Arc<SnapshotStore>,
     image: watch::Receiver<Arc<Image>>,
@@ -58,8 +68,9 @@ struct Inner {
 }
 
 impl Quorum {
-    /// Opens the metadata directory, recovers, and joins the quorum. A fresh directory is initialised with the configured
-    /// voters. Must be called on the runtime that the quorum's tasks and timers shall live on.
+    /// Opens the metadata directory, recovers, and joins the quorum. A directory without a log founds the quorum together
+    /// with the other configured voters if all of theirs are without one too; otherwise it becomes an observer of the
+    /// quorum that is there. Must be called on the runtime that the quorum's tasks and timers shall live on.
     ///
     /// What was known to be committed when the process stopped is in [`Quorum::image`] when this returns, whether or not
     /// other voters can be reached.
@@ -69,30 +80,125 @@ impl Quorum {
         transport: T,
     ) -> Result<Quorum, QuorumError> {
         config.validate()?;
-        let config = Arc::new(config);
+        let (config, transport) = (Arc::new(config), Arc::new(transport));
         let raft_config = Arc::new(config.raft()?);
-        let (log, snapshots) = open(&config, disk)?;
+        let (log, snapshots) = open(&config, Arc::clone(&disk))?;
+        let me = identity::open(&*disk, &config, log.is_fresh() && snapshots.last_log_id().is_none())?;
         let machine = StateMachine::new(snapshots.clone(), config.snapshot);
         let (image, growth) = (machine.published(), machine.growth());
-        let network = Network::new(transport, config.clone());
-        let raft = Raft::new(raft_id(config.node_id), raft_config, network, log.clone(), machine)
-            .await
-            .map_err(fatal)?;
-        initialize(&raft, &config).await?;
+        let network = Network::new(Arc::clone(&transport), config.clone(), me);
+        let raft = Raft::new(me, raft_config, network, log.clone(), machine).await.map_err(fatal)?;
+        found_alone(&raft, me, &config).await?;
         let (status_tx, status) = watch::channel(QuorumStatus::unknown());
-        tokio::spawn(status::keep_current(raft.clone(), status_tx, config.lease()));
+        let heard = LeaderHeard::default();
+        let (turn, volunteers) = Default::default();
+        let voters =
+            Voters { raft: raft.clone(), config: config.clone(), status: status.clone(), turn, volunteers };
+        let voters = Arc::new(voters);
+        let (unfit, is_unfit) = watch::channel(None);
+        tokio::spawn(status::keep_current(raft.clone(), status_tx, config.clone(), is_unfit));
         tokio::spawn(snapshot_when_due(raft.clone(), growth));
-        tokio::spawn(election::campaign_at_start(raft.clone(), config.clone()));
-        let receiver = Receiver::new(raft.clone(), &config);
+        tokio::spawn(election::campaign_at_start(raft.clone(), me));
+        tokio::spawn(election::rest_when_alone(raft.clone(), me));
+        tokio::spawn(tending::run(Arc::clone(&voters)));
+        let (founding_raft, told) = (raft.clone(), Default::default());
+        let founding = Founding {
+            transport,
+            config: config.clone(),
+            me,
+            raft: founding_raft,
+            heard: heard.clone(),
+            told,
+        };
+        tokio::spawn(founding.run());
+        let receiver = Receiver::new(raft.clone(), me, log.clone(), heard, unfit);
         let campaigning = Arc::default();
         Ok(Quorum {
-            inner: Arc::new(Inner { config, raft, receiver, log, snapshots, image, status, campaigning }),
+            inner: Arc::new(Inner {
+                config,
+                me,
+                raft,
+                receiver,
+                voters,
+                log,
+                snapshots,
+                image,
+                status,
+                campaigning,
+            }),
         })
     }
 
-    /// Answers a request of another voter; `api` is one of [`crate::api`].
+    /// Answers a request of another controller; `api` is one of [`crate::api`].
     pub async fn handle_rpc(&self, api: i16, payload: Bytes) -> Result<Bytes, QuorumError> {
+        if api == api::IDENTIFY {
+            return Ok(self.identify(Identify::decode(payload)?).encode());
+        }
         self.inner.receiver.handle(api, payload).await
+    }
+
+    /// Says who this is. If it leads, whoever asks for the log is let in meanwhile.
+    fn identify(&self, question: Identify) -> Identified {
+        let Inner { config, voters, status, .. } = &*self.inner;
+        let now = status.borrow().clone();
+        if question.wants_log && now.is_active && question.asker.id != config.node_id {
+            let Identify { asker, directory_id, raft_id, wants_vote, .. } = question;
+            let observer = Voter { directory_id, host: asker.host, port: asker.port };
+            let voters = Arc::clone(voters);
+            if wants_vote {
+                voters.volunteers.lock().insert(raft_id);
+            }
+            tokio::spawn(async move {
+                if let Err(error) = voters.admit(raft_id, observer).await {
+                    tracing::debug!(%error, "a controller was not let in; it will ask again");
+                }
+            });
+        }
+        let members = self.inner.voters.members();
+        let known = members.iter().map(|member| address(config, member.raft_id, &member.voter));
+        Identified {
+            node_id: config.node_id,
+            directory_id: config.directory_id,
+            is_founded: !members.is_empty(),
+            controllers: known.filter(|peer| peer.port != 0).collect(),
+        }
+    }
+
+    /// Makes the disk `directory_id` of a node a voter: it receives the log first, at `peer`, and votes when it has caught
+    /// up (KIP-853, AddRaftVoter).
+    ///
+    /// # Errors
+    /// See [`VoterError`]. After [`VoterError::TimedOut`] the change may still happen.
+    pub async fn add_voter(
+        &self,
+        peer: Peer,
+        directory_id: uuid::Uuid,
+        limit: Duration,
+    ) -> Result<(), VoterError> {
+        self.inner.voters.add(peer, directory_id, limit).await
+    }
+
+    /// Removes a voter (KIP-853, RemoveRaftVoter); if it answers it stays as an observer. The leader hands over before it
+    /// is removed: the next leader has to be asked again.
+    ///
+    /// # Errors
+    /// See [`VoterError`]. After [`VoterError::TimedOut`] the change may still happen.
+    pub async fn remove_voter(
+        &self,
+        id: i32,
+        directory_id: uuid::Uuid,
+        limit: Duration,
+    ) -> Result<(), VoterError> {
+        let voters = &self.inner.voters;
+        if !voters.is_me(id, directory_id)? {
+            return voters.remove(id, directory_id, limit).await;
+        }
+        match self.transfer_leadership().await {
+            Ok(()) | Err(QuorumError::NotLeader { .. }) => {
+                Err(VoterError::NotLeader { hint: self.other_leader() })
+            }
+            Err(_) => Err(VoterError::TimedOut("no other voter took the leadership over".to_owned())),
+        }
     }
 
     /// Writes `records` as one entry and returns when it is committed and applied to this node's image.
@@ -102,8 +208,8 @@ impl Quorum {
 
     /// As [`Quorum::propose`], but only while this node leads `epoch`.
     ///
-    /// Within one epoch nothing but proposals takes offsets. A single writer whose earlier proposals are all answered
-    /// therefore knows that this entry gets `image.offset() + 1`, or is refused.
+    /// A single writer whose earlier proposals are all answered therefore knows that this entry gets `image.offset() + 1`
+    /// or, when the voters change meanwhile, a higher offset, or is refused.
     pub async fn propose_in(&self, epoch: i32, records: Vec<Record>) -> Result<Applied, ProposeError> {
         self.write(encode_records(&records), Some(epoch)).await
     }
@@ -142,9 +248,9 @@ impl Quorum {
         if !self.may_lead() {
             return Err(QuorumError::NotLeader { hint: self.other_leader() });
         }
-        let successor = self.inner.status.borrow().successor(self.inner.config.lease());
+        let successor = status::successor(&self.inner.voters.metrics(), self.inner.config.lease());
         let successor = successor.ok_or(QuorumError::NoSuccessor)?;
-        raft.trigger().transfer_leader(raft_id(successor)).await.map_err(fatal)?;
+        raft.trigger().transfer_leader(successor).await.map_err(fatal)?;
         let mut status = self.status();
         let taken_over = status.wait_for(|now| now.leader.is_some_and(|leader| leader != me));
         match tokio::time::timeout(self.inner.config.lease() * 2, taken_over).await {
@@ -156,13 +262,14 @@ impl Quorum {
     /// Tells this voter that the connection to the leader broke and that a redial was refused, so that its process is
     /// gone. The voter campaigns at once, with a pre-vote. The leader changes when a quorum has been told.
     pub fn hint_leader_gone(&self) {
-        let Inner { raft, config, campaigning, .. } = &*self.inner;
-        if campaigning.swap(true, Ordering::AcqRel) {
+        let Inner { raft, me, config, campaigning, .. } = &*self.inner;
+        let is_stopped = self.inner.status.borrow().stopped.is_some();
+        if is_stopped || campaigning.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (raft, config, campaigning) = (raft.clone(), config.clone(), campaigning.clone());
+        let (raft, me, config, campaigning) = (raft.clone(), *me, config.clone(), campaigning.clone());
         tokio::spawn(async move {
-            election::campaign_without_leader(raft, config).await;
+            election::campaign_without_leader(raft, me, config).await;
             campaigning.store(false, Ordering::Release);
         });
     }
@@ -198,7 +305,7 @@ impl Quorum {
     }
 
     fn may_lead(&self) -> bool {
-        self.inner.raft.metrics().borrow_watched().current_leader == Some(raft_id(self.inner.config.node_id))
+        self.inner.raft.metrics().borrow_watched().current_leader == Some(self.inner.me)
     }
 
     async fn write_once(
@@ -210,7 +317,7 @@ impl Quorum {
             ProgressResponder::<TypeConfig, ClientWriteResult<TypeConfig>>::complete_only();
         let mut request = self.inner.raft.write(Proposal(records)).responder(responder);
         if let Some(epoch) = epoch {
-            request = request.with_leader(raft_id(epoch));
+            request = request.with_leader(term_of_epoch(epoch));
         }
         request.await.map_err(propose_fatal)?;
         tokio::select! {
@@ -258,30 +365,16 @@ fn open(config: &QuorumConfig, disk: Arc<dyn Disk>) -> Result<(LogStore, Arc<Sna
     Ok((log, Arc::new(snapshots)))
 }
 
-/// Writes the first entry, the voters, into a fresh log. Every voter writes the same one.
-async fn initialize(raft: &Raft, config: &QuorumConfig) -> Result<(), QuorumError> {
-    let members: BTreeMap<u64, Voter> =
-        config.voters.iter().map(|voter| (raft_id(voter.id), Voter::default())).collect();
-    if raft.is_initialized().await.map_err(fatal)? {
-        return check_voters(raft, members.into_keys().collect()).await;
-    }
-    match raft.initialize(members).await {
-        // Not allowed: a leader's first entries have arrived meanwhile.
-        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-        Err(error) => Err(QuorumError::Fatal(error.to_string())),
-    }
-}
-
-/// The voters are those of the first start; the configuration cannot change them.
-async fn check_voters(raft: &Raft, configured: BTreeSet<u64>) -> Result<(), QuorumError> {
-    let voters = |state: &RaftState<TypeConfig>| state.membership_state.effective().voter_ids().collect();
-    let stored: BTreeSet<u64> = raft.with_raft_state(voters).await.map_err(fatal)?;
-    if stored == configured {
+/// A quorum of one has nobody to ask whether it is there already.
+async fn found_alone(raft: &Raft, me: u64, config: &QuorumConfig) -> Result<(), QuorumError> {
+    let is_alone = config.is_founder() && config.voters.len() == 1;
+    if !is_alone || raft.is_initialized().await.map_err(fatal)? {
         return Ok(());
     }
-    Err(QuorumError::Config(format!(
-        "the metadata log names the voters {stored:?}, the configuration {configured:?}"
-    )))
+    let Peer { host, port, .. } = config.endpoint.clone();
+    let own = Voter { directory_id: config.directory_id, host, port };
+    let founded = raft.initialize(BTreeMap::from([(me, own)])).await;
+    founded.map_err(|error| QuorumError::Fatal(error.to_string()))
 }
 
 async fn snapshot_when_due(raft: Raft, growth: Arc<crate::state_machine::Growth>) {

@@ -1,69 +1,128 @@
-//! Requests of other voters: decoded, checked for who sent them, and handed to openraft.
+//! Requests of other members: decoded, checked for whom they are and who sent them, and handed to openraft.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::RaftError;
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::QuorumError;
+use crate::envelope::Envelope;
+use crate::log_store::LogStore;
 use crate::messages::{Message, SnapshotChunk, SnapshotChunkResponse};
 use crate::quorum::fatal;
 use crate::snapshot_transfer::{Received, SnapshotReceiver};
 use crate::transport::api;
-use crate::types::{Raft, Snapshot, TypeConfig, Vote, node_id, raft_id};
-use crate::{QuorumConfig, QuorumError};
+use crate::types::{LogId, Raft, Snapshot, TypeConfig, Vote, node_id};
+
+/// Why this member must take no part any more; nothing while it may.
+pub(crate) type Unfit = watch::Sender<Option<String>>;
+
+/// When a leader was last heard of.
+pub(crate) type LeaderHeard = Arc<Mutex<Option<Instant>>>;
 
 /// Serves the quorum's requests.
 pub(crate) struct Receiver {
     raft: Raft,
-    /// The voters other than this node.
-    peers: BTreeSet<u64>,
+    me: u64,
+    log: LogStore,
+    heard: LeaderHeard,
+    unfit: Unfit,
     snapshots: SnapshotReceiver,
 }
 
 impl Receiver {
-    pub(crate) fn new(raft: Raft, config: &QuorumConfig) -> Receiver {
-        let peers =
-            config.voters.iter().filter(|voter| voter.id != config.node_id).map(|voter| raft_id(voter.id));
-        Receiver { raft, peers: peers.collect(), snapshots: SnapshotReceiver::default() }
+    pub(crate) fn new(raft: Raft, me: u64, log: LogStore, heard: LeaderHeard, unfit: Unfit) -> Receiver {
+        Receiver { raft, me, log, heard, unfit, snapshots: SnapshotReceiver::default() }
     }
 
     pub(crate) async fn handle(&self, api: i16, payload: Bytes) -> Result<Bytes, QuorumError> {
+        if !(api::APPEND..=api::TRANSFER_LEADER).contains(&api) {
+            return Err(QuorumError::UnknownRequest(api));
+        }
+        let Envelope { to, from, acknowledged, request } = Envelope::decode(payload)?;
+        if to != self.me {
+            return Err(QuorumError::AnotherDisk(node_id(to)));
+        }
+        if self.unfit.borrow().is_some() {
+            return Err(QuorumError::Unfit);
+        }
         match api {
-            api::APPEND => {
-                let request = AppendEntriesRequest::<TypeConfig>::decode(payload)?;
-                self.check_sender(&request.vote)?;
-                Ok(self.raft.append_entries(request).await.map_err(failed)?.encode())
-            }
+            api::APPEND => self.append(from, acknowledged, request).await,
             api::VOTE => {
-                let request = VoteRequest::<TypeConfig>::decode(payload)?;
-                self.check_sender(&request.vote)?;
+                let request = VoteRequest::<TypeConfig>::decode(request)?;
+                self.check_sender(from, &request.vote)?;
                 Ok(self.raft.vote(request).await.map_err(failed)?.encode())
             }
             api::PRE_VOTE => {
-                let request = VoteRequest::<TypeConfig>::decode(payload)?;
-                self.check_sender(&request.vote)?;
+                let request = VoteRequest::<TypeConfig>::decode(request)?;
+                self.check_sender(from, &request.vote)?;
                 Ok(self.raft.pre_vote(request).await.map_err(failed)?.encode())
             }
             api::SNAPSHOT => {
-                let chunk = SnapshotChunk::decode(payload)?;
-                self.check_sender(&chunk.vote)?;
+                let chunk = SnapshotChunk::decode(request)?;
+                self.check_sender(from, &chunk.vote)?;
                 Ok(self.snapshot(chunk).await?.encode())
             }
             api::TRANSFER_LEADER => {
-                let request = TransferLeaderRequest::<TypeConfig>::decode(payload)?;
-                self.check_sender(request.from_leader())?;
+                let request = TransferLeaderRequest::<TypeConfig>::decode(request)?;
+                self.check_sender(from, request.from_leader())?;
                 Ok(self.raft.handle_transfer_leader(request).await.map_err(fatal)?.encode())
             }
             other => Err(QuorumError::UnknownRequest(other)),
         }
     }
 
+    async fn append(
+        &self,
+        from: u64,
+        acknowledged: Option<LogId>,
+        request: Bytes,
+    ) -> Result<Bytes, QuorumError> {
+        let request = AppendEntriesRequest::<TypeConfig>::decode(request)?;
+        self.check_sender(from, &request.vote)?;
+        self.check_complete(&request.vote, acknowledged)?;
+        let vote = request.vote;
+        let answer = self.raft.append_entries(request).await.map_err(failed)?;
+        if self.log.position().0 <= Some(vote) {
+            *self.heard.lock() = Some(Instant::now());
+        }
+        Ok(answer.encode())
+    }
+
     /// openraft asserts that no request comes from the node itself.
-    fn check_sender(&self, vote: &Vote) -> Result<(), QuorumError> {
+    fn check_sender(&self, from: u64, vote: &Vote) -> Result<(), QuorumError> {
         let sender = vote.leader_id.voted_for;
-        if self.peers.contains(&sender) { Ok(()) } else { Err(QuorumError::NotAPeer(node_id(sender))) }
+        if sender == from && sender != self.me { Ok(()) } else { Err(QuorumError::NotAPeer(node_id(sender))) }
+    }
+
+    /// A log that ends before what it has acknowledged to this very leader is an older copy of itself: it is not filled
+    /// again, so that somebody notices, and the leader does not count on it.
+    fn check_complete(&self, vote: &Vote, acknowledged: Option<LogId>) -> Result<(), QuorumError> {
+        let (own, last) = self.log.position();
+        // Entries of a leader may be gone again when a later one has been voted for, which the log remembers.
+        let is_superseded = own.is_some_and(|own| own > *vote);
+        match acknowledged.filter(|acknowledged| !is_superseded && last < Some(*acknowledged)) {
+            None => Ok(()),
+            Some(lost) => {
+                let end = last.map_or(0, |last| last.index.saturating_add(1));
+                let why = format!(
+                    "this disk is an older copy of itself: it has acknowledged the metadata up to offset {}, but its log ends \
+                     at {end}; replace it with an empty one",
+                    lost.index
+                );
+                tracing::error!("{why}");
+                self.unfit.send_replace(Some(why));
+                // It must not campaign either. Openraft answers this request first, so it is stopped from outside.
+                let raft = self.raft.clone();
+                tokio::spawn(async move { raft.shutdown().await });
+                Err(QuorumError::LostEntries { acknowledged: crate::types::offset_of(lost.index) })
+            }
+        }
     }
 
     async fn snapshot(&self, chunk: SnapshotChunk) -> Result<SnapshotChunkResponse, QuorumError> {

@@ -1,18 +1,28 @@
 //! What the rest of the process sees of the quorum, derived from openraft's metrics.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Instant as _, ServerState};
 use tokio::sync::watch;
 
-use crate::types::{Metrics, Raft, epoch_of, node_id, offset_of, term_of};
+use uuid::Uuid;
 
-/// How far a voter has got, as the leader sees it.
+use crate::members::{self, Member, end};
+use crate::network::address;
+use crate::types::{Metrics, Raft, epoch_of, node_id, offset_of, term_of};
+use crate::{Peer, QuorumConfig};
+
+/// How far a member has got, as the leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaProgress {
-    /// The voter.
+    /// The member's node id.
     pub id: i32,
+    /// Its disk; nil for one that its members know by its node id alone.
+    pub directory_id: Uuid,
+    /// Where its CONTROLLER listener is.
+    pub address: Peer,
     /// End of its log as far as it is acknowledged, exclusive; -1 when unknown.
     pub log_end: i64,
     /// When it last acknowledged anything; `None` when unknown, and for this node itself.
@@ -33,8 +43,11 @@ pub struct QuorumStatus {
     pub high_watermark: i64,
     /// End of this node's log, exclusive.
     pub log_end: i64,
-    /// All voters; the progress of others is known on the leader only.
+    /// All voters; the progress of others is known on the leader only. Two may have the same node id while one of them
+    /// is a disk that is lost.
     pub voters: Vec<ReplicaProgress>,
+    /// Controllers that have the log but do not vote.
+    pub observers: Vec<ReplicaProgress>,
     /// Why the quorum has stopped on this node, once it has.
     pub stopped: Option<String>,
 }
@@ -48,11 +61,15 @@ impl QuorumStatus {
             high_watermark: 0,
             log_end: 0,
             voters: Vec::new(),
+            observers: Vec::new(),
             stopped: None,
         }
     }
 
-    fn from_metrics(metrics: &Metrics, lease: Duration) -> QuorumStatus {
+    fn from_metrics(metrics: &Metrics, config: &QuorumConfig) -> QuorumStatus {
+        let (voters, observers): (Vec<Member>, Vec<Member>) =
+            members::members(metrics).into_iter().partition(|member| member.votes);
+        let lease = config.lease();
         QuorumStatus {
             // openraft initialises a log in term 0 in the node's own name, which makes nobody a leader.
             leader: metrics.current_leader.filter(|_| metrics.current_term > 0).map(node_id),
@@ -60,31 +77,23 @@ impl QuorumStatus {
             is_active: is_active(metrics, lease),
             high_watermark: metrics.local_committed.map_or(0, |id| offset_of(id.index.saturating_add(1))),
             log_end: end(metrics.last_log_index),
-            voters: voters(metrics),
+            voters: voters.into_iter().map(|member| progress(config, member)).collect(),
+            observers: observers.into_iter().map(|member| progress(config, member)).collect(),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
         }
     }
 
-    /// The voter that should lead next: it answered within `lease`, and its log is the most complete.
-    pub(crate) fn successor(&self, lease: Duration) -> Option<i32> {
-        let answers = |voter: &&ReplicaProgress| voter.last_contact.is_some_and(|at| at.elapsed() < lease);
-        self.voters.iter().filter(answers).max_by_key(|voter| voter.log_end).map(|voter| voter.id)
-    }
-
     /// Equal but for the times of contact, which change with every heartbeat.
     fn same_news(&self, other: &QuorumStatus) -> bool {
-        let progress = |status: &QuorumStatus| -> Vec<(i32, i64)> {
-            status.voters.iter().map(|voter| (voter.id, voter.log_end)).collect()
-        };
+        fn progress(status: &QuorumStatus) -> impl Iterator<Item = (bool, i32, Uuid, i64)> {
+            let of = |votes| move |one: &ReplicaProgress| (votes, one.id, one.directory_id, one.log_end);
+            status.voters.iter().map(of(true)).chain(status.observers.iter().map(of(false)))
+        }
         (self.leader, self.epoch, self.is_active) == (other.leader, other.epoch, other.is_active)
             && (self.high_watermark, self.log_end) == (other.high_watermark, other.log_end)
             && self.stopped == other.stopped
-            && progress(self) == progress(other)
+            && progress(self).eq(progress(other))
     }
-}
-
-fn end(last_index: Option<u64>) -> i64 {
-    last_index.map_or(0, |index| offset_of(index.saturating_add(1)))
 }
 
 fn is_active(metrics: &Metrics, lease: Duration) -> bool {
@@ -103,49 +112,57 @@ fn lease_left(metrics: &Metrics, lease: Duration) -> Option<Duration> {
     (!left.is_zero()).then_some(left)
 }
 
-fn voters(metrics: &Metrics) -> Vec<ReplicaProgress> {
-    metrics.membership_config.membership().voter_ids().map(|id| progress_of(metrics, id)).collect()
-}
-
-fn progress_of(metrics: &Metrics, id: u64) -> ReplicaProgress {
-    if id == metrics.id {
-        return ReplicaProgress { id: node_id(id), log_end: end(metrics.last_log_index), last_contact: None };
-    }
-    let matched = metrics.replication.as_ref().and_then(|all| all.get(&id).copied()).flatten();
-    let contact = metrics.heartbeat.as_ref().and_then(|all| all.get(&id).copied()).flatten();
+fn progress(config: &QuorumConfig, member: Member) -> ReplicaProgress {
     ReplicaProgress {
-        id: node_id(id),
-        log_end: matched.map_or(-1, |matched| end(Some(matched.index))),
-        last_contact: contact.and_then(|contact| Instant::now().checked_sub(contact.elapsed())),
+        id: node_id(member.raft_id),
+        directory_id: member.voter.directory_id,
+        address: address(config, member.raft_id, &member.voter),
+        log_end: member.log_end,
+        last_contact: member.last_contact,
     }
 }
 
-/// Keeps `status` current until openraft stops. Losing the lease is news although no metric changes then.
-pub(crate) async fn keep_current(raft: Raft, status: watch::Sender<QuorumStatus>, lease: Duration) {
+/// The raft id of the voter that should lead next: it answered within `lease`, and its log is the most complete.
+pub(crate) fn successor(metrics: &Metrics, lease: Duration) -> Option<u64> {
+    let may = |member: &Member| member.votes && member.answered_within(lease);
+    let best = members::members(metrics).into_iter().filter(may).max_by_key(|member| member.log_end);
+    best.map(|member| member.raft_id)
+}
+
+/// Keeps `status` current until openraft stops or this member is found unfit. Losing the lease is news although no metric
+/// changes then.
+pub(crate) async fn keep_current(
+    raft: Raft,
+    status: watch::Sender<QuorumStatus>,
+    config: Arc<QuorumConfig>,
+    mut unfit: watch::Receiver<Option<String>>,
+) {
     let mut changes = raft.metrics();
     loop {
         let metrics = changes.borrow_watched().clone();
-        let news = QuorumStatus::from_metrics(&metrics, lease);
+        let news = QuorumStatus::from_metrics(&metrics, &config);
         let active = news.is_active;
         status.send_if_modified(|current| {
             let modified = !current.same_news(&news);
             *current = news;
             modified
         });
-        let until_lost = lease_left(&metrics, lease).filter(|_| active).unwrap_or(Duration::MAX);
+        let until_lost = lease_left(&metrics, config.lease()).filter(|_| active).unwrap_or(Duration::MAX);
         let changed = tokio::select! {
+            biased;
+            Ok(why) = unfit.wait_for(Option::is_some) => return mark_stopped(&status, why.clone()),
             changed = changes.changed() => changed.is_ok(),
             () = tokio::time::sleep(until_lost.min(Duration::from_secs(3600))) => true,
         };
         if !changed {
-            return mark_stopped(&status);
+            return mark_stopped(&status, None);
         }
     }
 }
 
-fn mark_stopped(status: &watch::Sender<QuorumStatus>) {
+fn mark_stopped(status: &watch::Sender<QuorumStatus>, why: Option<String>) {
     status.send_modify(|current| {
         current.is_active = false;
-        current.stopped.get_or_insert_with(|| "shut down".to_owned());
+        current.stopped = why.or_else(|| current.stopped.take()).or_else(|| Some("shut down".to_owned()));
     });
 }

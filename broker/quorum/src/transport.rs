@@ -19,11 +19,13 @@ pub mod api {
     pub const SNAPSHOT: i16 = 1003;
     /// The leader names its successor.
     pub const TRANSFER_LEADER: i16 = 1004;
+    /// Who are you, and what do you know of the quorum? May be sent to a peer whose id is not known, which is then -1.
+    pub const IDENTIFY: i16 = 1005;
 }
 
 /// Sends one request to a peer and brings back its answer.
 ///
-/// Implementations check that they reached the node with this id of this cluster. A call may be dropped before it ends.
+/// Implementations check that they reached the node with this id of this cluster; the quorum itself checks the disk. A call may be dropped before it ends.
 /// Requests to one peer may be sent concurrently; heartbeats should not wait behind a [`api::SNAPSHOT`] request.
 pub trait Transport: Send + Sync + 'static {
     /// Sends `payload` as request `api` and returns the payload of the answer, within `timeout`.

@@ -209,7 +209,7 @@ fn build_node(
     let (alter_sender, alter_inbox) = mpsc::unbounded_channel();
     let (damage_sender, damage_inbox) = mpsc::unbounded_channel();
     let directory = Directory {
-        voters: config.voters.clone().into(),
+        controllers: source.controllers.clone(),
         leader: source.leader.clone(),
         client_id: Str::from(format!("klamm-broker-{}", config.node_id)),
     };

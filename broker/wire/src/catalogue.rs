@@ -140,12 +140,15 @@ const APIS: &[Api] = &[
     row(63, "BrokerHeartbeat", 0, 2, Controller).flexible_from(0),
     row(67, "AllocateProducerIds", 0, 0, Controller).flexible_from(0),
     row(75, "DescribeTopicPartitions", 0, 0, Broker).flexible_from(0),
+    row(80, "AddRaftVoter", 0, 1, Both).flexible_from(0).forwarded(),
+    row(81, "RemoveRaftVoter", 0, 0, Both).flexible_from(0).forwarded(),
     // Private keys between Klamm's own nodes.
     row(1000, "RaftAppend", 0, 0, Controller).flexible_from(0).not_advertised(),
     row(1001, "RaftVote", 0, 0, Controller).flexible_from(0).not_advertised(),
     row(1002, "RaftPreVote", 0, 0, Controller).flexible_from(0).not_advertised(),
     row(1003, "RaftSnapshot", 0, 0, Controller).flexible_from(0).not_advertised(),
     row(1004, "RaftTransferLeader", 0, 0, Controller).flexible_from(0).not_advertised(),
+    row(1005, "RaftIdentify", 0, 0, Controller).flexible_from(0).not_advertised(),
     row(1010, "MetadataFetch", 0, 0, Controller).flexible_from(0).not_advertised(),
     // Private keys of those who run a cluster.
     row(1020, "BeginDisruption", 0, 0, Both).flexible_from(0).forwarded().not_advertised(),

@@ -38,6 +38,7 @@ pub(super) const TABLE: &[ConfigSpec] = &[
     key("initial.broker.registration.timeout.ms", Int, Some("60000"), AtLeast(1), ReadOnly, "Time within which a starting broker must be registered, in milliseconds."),
     key("controller.quorum.voters", List, Some(""), Any, ReadOnly, "The controllers, as id@host:port."),
     key("controller.quorum.bootstrap.servers", List, Some(""), Any, ReadOnly, "Controllers to ask first, as host:port."),
+    key("controller.quorum.auto.join.enable", Boolean, Some("false"), Any, ReadOnly, "Whether a controller that observes the quorum becomes a voter by itself. A new disk takes the place of a lost one of the same node in any case."),
     key("controller.quorum.election.timeout.ms", Int, Some("1000"), AtLeast(1), ReadOnly, "Time without a leader after which a controller campaigns, in milliseconds."),
     key("controller.quorum.election.backoff.max.ms", Int, Some("1000"), AtLeast(0), ReadOnly, "Longest pause before a new election, in milliseconds."),
     key("controller.quorum.fetch.timeout.ms", Int, Some("2000"), AtLeast(1), ReadOnly, "Time without news of the leader after which it counts as gone, in milliseconds."),

@@ -7,16 +7,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use klamm_log::{Disk, DiskFile, OpenMode};
 
 use super::Shared;
-use crate::QuorumError;
 use crate::codec::{Reader, put_log_id, put_vote};
 use crate::files;
+use crate::sealed::{read, seal};
 use crate::types::{LogId, Vote};
 
-const FORMAT: u8 = 1;
 const VOTE: &str = "quorum-state";
 const PURGED: &str = "purged";
 const COMMITTED: &str = "committed";
@@ -55,29 +53,4 @@ pub(super) fn read_committed(disk: &dyn Disk, dir: &Path) -> io::Result<Option<L
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
         other => other,
     }
-}
-
-fn seal(put: impl FnOnce(&mut BytesMut)) -> Bytes {
-    let mut out = BytesMut::with_capacity(32);
-    out.put_u8(FORMAT);
-    put(&mut out);
-    let crc = crc32c::crc32c(&out);
-    out.put_u32(crc);
-    out.freeze()
-}
-
-fn read<V>(
-    disk: &dyn Disk,
-    path: &Path,
-    value: impl FnOnce(&mut Reader) -> Result<V, QuorumError>,
-) -> io::Result<Option<V>> {
-    let Some(bytes) = files::read(disk, path)? else { return Ok(None) };
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
-    let mut reader = Reader::new(files::strip_checksum(bytes).ok_or_else(damaged)?);
-    if reader.u8().map_err(|_| damaged())? != FORMAT {
-        return Err(damaged());
-    }
-    let value = value(&mut reader).map_err(|_| damaged())?;
-    reader.finish().map_err(|_| damaged())?;
-    Ok(Some(value))
 }

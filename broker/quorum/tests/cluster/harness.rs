@@ -70,6 +70,9 @@ impl Transport for Wire {
 pub struct Cluster {
     net: Arc<Net>,
     pub disks: BTreeMap<i32, SimDisk>,
+    /// Ids of the data directories; a disk that replaces another brings a new one.
+    directories: BTreeMap<i32, Uuid>,
+    /// The voters that the quorum is founded with.
     voters: Vec<Peer>,
     adjust: fn(&mut QuorumConfig),
 }
@@ -78,8 +81,21 @@ impl Cluster {
     /// `size` voters with fresh disks, not started.
     pub fn new(size: i32, adjust: fn(&mut QuorumConfig)) -> Cluster {
         let voters: Vec<Peer> = (1..=size).map(peer).collect();
-        let disks = voters.iter().map(|voter| (voter.id, SimDisk::new(voter.id as u64))).collect();
-        Cluster { net: Arc::default(), disks, voters, adjust }
+        let (disks, directories) = Default::default();
+        let mut cluster = Cluster { net: Arc::default(), disks, directories, voters, adjust };
+        (1..=size).for_each(|id| cluster.give_new_disk(id));
+        cluster
+    }
+
+    /// An empty disk for a node, in the place of the one that it has.
+    pub fn give_new_disk(&mut self, id: i32) {
+        let number = 1 + self.directories.get(&id).map_or(0, |before| before.as_u128() >> 64);
+        self.disks.insert(id, SimDisk::new(id as u64 + 100 * number as u64));
+        self.directories.insert(id, Uuid::from_u128((number << 64) | id as u128));
+    }
+
+    pub fn directory(&self, id: i32) -> Uuid {
+        self.directories[&id]
     }
 
     /// `size` voters with fresh disks, all started.
@@ -104,18 +120,20 @@ impl Cluster {
         self.try_start_on(id, Arc::new(disk), PathBuf::from(DIR)).await
     }
 
-    /// Names another voter in the configuration of those that start from now on.
-    pub fn add_voter(&mut self, id: i32) {
-        self.voters.push(peer(id));
-    }
-
     pub async fn start_on(&self, id: i32, disk: Arc<dyn Disk>, dir: PathBuf) -> Quorum {
         self.try_start_on(id, disk, dir).await.expect("the voter starts")
     }
 
-    async fn try_start_on(&self, id: i32, disk: Arc<dyn Disk>, dir: PathBuf) -> Result<Quorum, QuorumError> {
-        let mut config =
-            QuorumConfig::new(id, Uuid::from_u128(id as u128), "test".to_owned(), dir, self.voters.clone());
+    pub async fn try_start_on(
+        &self,
+        id: i32,
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+    ) -> Result<Quorum, QuorumError> {
+        let voters = self.voters.clone();
+        let mut config = QuorumConfig::new(id, self.directory(id), "test".to_owned(), dir, voters);
+        config.endpoint = peer(id);
+        config.replace_after = Duration::from_secs(1);
         (self.adjust)(&mut config);
         let wire = Wire { from: id, net: self.net.clone() };
         let quorum = Quorum::start(config, disk, wire).await?;
@@ -169,8 +187,8 @@ impl Cluster {
     }
 }
 
-fn peer(id: i32) -> Peer {
-    Peer { id, host: "localhost".to_owned(), port: 9093 }
+pub fn peer(id: i32) -> Peer {
+    Peer { id, host: "localhost".to_owned(), port: 9000 + id as u16 }
 }
 
 /// Waits for a status.

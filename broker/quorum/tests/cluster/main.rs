@@ -2,7 +2,9 @@
 
 mod harness;
 
+mod disks;
 mod elections;
 mod recovery;
 mod snapshots;
+mod voters;
 mod writes;

@@ -64,20 +64,6 @@ async fn a_follower_that_was_away_catches_up() {
     assert!(image.topics().eq(image_at(&leader, applied.offset).await.topics()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_voter_whose_disk_was_replaced_is_filled_again() {
-    let mut cluster = Cluster::started(3).await;
-    let (id, leader) = cluster.leader().await;
-    let applied = propose_topics(&leader, "orders", 50).await;
-    let (wiped, _) = cluster.running().into_iter().find(|(other, _)| *other != id).expect("a follower");
-    cluster.stop(wiped).await;
-    cluster.disks.insert(wiped, klamm_log::SimDisk::new(99));
-    let back = cluster.start(wiped).await;
-    image_at(&back, applied.offset).await;
-    assert!(leader.status().borrow().is_active);
-    propose_topics(&leader, "payments", 1).await;
-}
-
 #[tokio::test]
 async fn a_log_with_a_damaged_committed_entry_is_refused() {
     let cluster = Cluster::started(1).await;

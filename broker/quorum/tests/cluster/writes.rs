@@ -86,16 +86,6 @@ async fn bytes_that_are_no_request_are_refused() {
 }
 
 #[tokio::test]
-async fn a_start_with_other_voters_than_the_first_is_refused() {
-    let mut cluster = Cluster::started(1).await;
-    cluster.leader().await;
-    cluster.stop_all().await;
-    cluster.add_voter(2);
-    let refused = cluster.try_start(1).await;
-    assert!(matches!(refused, Err(QuorumError::Config(_))));
-}
-
-#[tokio::test]
 async fn a_single_voter_has_nobody_to_hand_over_to() {
     let cluster = Cluster::started(1).await;
     let (_, leader) = cluster.leader().await;

@@ -73,7 +73,7 @@ pub struct Config {
     pub advertised: Vec<Endpoint>,
     /// `inter.broker.listener.name`.
     pub inter_broker_listener: String,
-    /// `controller.quorum.voters`.
+    /// `controller.quorum.voters`, or the addresses of `controller.quorum.bootstrap.servers` with -1 for the ids.
     pub voters: Vec<Voter>,
     /// `broker.rack`.
     pub rack: Option<String>,
@@ -100,6 +100,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where other controllers reach the controller listener, which is bound as `bound`: as it is advertised, or as it is.
+    pub fn controller_endpoint(&self, bound: &Endpoint) -> Endpoint {
+        let text = self.properties.get("advertised.listeners").map_or("", String::as_str);
+        let advertised = listeners::parse_list("advertised.listeners", text).unwrap_or_default();
+        let host = |given: &str| match given {
+            "" | "0.0.0.0" | "::" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            name => name.to_owned(),
+        };
+        let given = advertised.into_iter().find(|endpoint| endpoint.name == bound.name && endpoint.port != 0);
+        given.unwrap_or_else(|| Endpoint { host: host(&bound.host), ..bound.clone() })
+    }
+
     /// Builds the configuration from properties.
     ///
     /// # Errors
@@ -269,7 +281,6 @@ mod tests {
             ("log.dirs=/a,/b\n", "log.dirs"),
             ("inter.broker.listener.name=NOPE\n", "NOPE"),
             ("listener.security.protocol.map=PLAINTEXT:SASL_SSL\n", "PLAINTEXT listeners only"),
-            ("controller.quorum.voters=2@h:1\n", "not listed"),
         ] {
             let message = config(&format!("{BASE}{extra}")).unwrap_err().to_string();
             assert!(message.contains(needle), "{extra:?}: {message}");

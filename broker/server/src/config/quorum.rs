@@ -5,25 +5,19 @@ use super::listeners::{Voter, parse_voters};
 use super::raw::Properties;
 
 const VOTERS: &str = "controller.quorum.voters";
+/// The id of a controller of which only the address is known.
+const UNKNOWN: i32 = -1;
 const BOOTSTRAP: &str = "controller.quorum.bootstrap.servers";
 
-/// The voters; this node is one of them exactly if it is a controller.
+/// The controllers to start with: the founding voters by id, or addresses without ids (-1) to find the quorum at.
 pub(super) fn voters(
     p: &Properties<'_>,
     node_id: i32,
     is_controller: bool,
 ) -> Result<Vec<Voter>, ConfigError> {
-    let Some(text) = p.text(VOTERS) else { return only_voter(p, node_id, is_controller) };
+    let Some(text) = p.text(VOTERS) else { return contacts(p) };
     let voters = parse_voters(text)?;
-    let listed = voters.iter().any(|v| v.id == node_id);
-    if is_controller && !listed {
-        return Err(ConfigError::invalid(
-            VOTERS,
-            text,
-            format!("node {node_id} is a controller but is not listed"),
-        ));
-    }
-    if !is_controller && listed {
+    if !is_controller && voters.iter().any(|v| v.id == node_id) {
         return Err(ConfigError::invalid(
             VOTERS,
             text,
@@ -33,23 +27,25 @@ pub(super) fn voters(
     Ok(voters)
 }
 
-/// Bootstrap servers have no ids: they are enough for a node that is the one controller itself (KIP-853).
-fn only_voter(p: &Properties<'_>, node_id: i32, is_controller: bool) -> Result<Vec<Voter>, ConfigError> {
+/// Bootstrap servers have no ids (KIP-853).
+fn contacts(p: &Properties<'_>) -> Result<Vec<Voter>, ConfigError> {
     let Some(text) = p.text(BOOTSTRAP) else {
         return Err(ConfigError::Missing {
             key: VOTERS,
             reason: "list the controllers as id@host:port, for example 1@localhost:9093".to_owned(),
         });
     };
-    let way_out = format!(
-        "addresses without ids are enough for a single controller only; list all controllers in {VOTERS} as \
-         id@host:port, for example 1@kafka-1:9093,2@kafka-2:9093,3@kafka-3:9093"
-    );
-    if !is_controller || text.contains(',') {
-        return Err(ConfigError::invalid(BOOTSTRAP, text, way_out));
-    }
-    parse_voters(&format!("{node_id}@{text}"))
-        .map_err(|_| ConfigError::invalid(BOOTSTRAP, text, "expected host:port, for example localhost:9093"))
+    let wrong = |entry: &str| {
+        ConfigError::invalid(BOOTSTRAP, entry, "expected host:port, for example localhost:9093")
+    };
+    let address = |entry: &str| {
+        let (host, port) = entry.rsplit_once(':').ok_or_else(|| wrong(entry))?;
+        let port = port.parse().map_err(|_| wrong(entry))?;
+        Ok(Voter { id: UNKNOWN, host: host.to_owned(), port })
+    };
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let found: Vec<Voter> = entries.map(address).collect::<Result<_, _>>()?;
+    if found.is_empty() { Err(wrong(text)) } else { Ok(found) }
 }
 
 #[cfg(test)]
@@ -67,18 +63,21 @@ mod tests {
         let found = read(text, 3, true).unwrap();
         assert_eq!(found.iter().map(|v| v.id).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!((found[2].host.as_str(), found[2].port), ("kafka-3", 9093));
-        assert!(read(text, 4, true).unwrap_err().contains("not listed"));
+        assert_eq!(
+            read(text, 4, true).unwrap().len(),
+            3,
+            "a controller that is not listed observes the quorum"
+        );
         assert!(read(text, 2, false).unwrap_err().contains("no controller"));
     }
 
     #[test]
-    fn one_bootstrap_server_makes_a_controller_the_only_voter() {
-        let text = "controller.quorum.bootstrap.servers=localhost:9093\n";
+    fn bootstrap_servers_are_addresses_without_ids() {
+        let text = "controller.quorum.bootstrap.servers=localhost:9093, kafka-2:9094\n";
         let found = read(text, 5, true).unwrap();
-        assert_eq!((found.len(), found[0].id, found[0].port), (1, 5, 9093));
-        assert!(read(text, 5, false).unwrap_err().contains("controller.quorum.voters"));
-        let several = "controller.quorum.bootstrap.servers=a:1,b:1\n";
-        assert!(read(several, 1, true).unwrap_err().contains("id@host:port"));
+        let found: Vec<_> = found.iter().map(|v| (v.id, v.host.as_str(), v.port)).collect();
+        assert_eq!(found, [(-1, "localhost", 9093), (-1, "kafka-2", 9094)]);
+        assert_eq!(read(text, 5, false).unwrap().len(), 2);
         assert!(read("controller.quorum.bootstrap.servers=a\n", 1, true).unwrap_err().contains("host:port"));
     }
 }

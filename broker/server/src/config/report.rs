@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use super::environment::Environment;
 
 /// Properties of ours that are no part of the table that clients are shown.
-const OWN: &[&str] = &["cluster.id", "klamm.queued.max.request.bytes", "klamm.quorum.heartbeat.ms"];
+const OWN: &[&str] = &[
+    "cluster.id",
+    "klamm.queued.max.request.bytes",
+    "klamm.quorum.heartbeat.ms",
+    "klamm.quorum.snapshot.keep.entries",
+];
 
 /// Names that mean nothing here, as they were given: variables as variables, properties as properties.
 pub fn meaningless(properties: &BTreeMap<String, String>, environment: &Environment) -> Vec<String> {

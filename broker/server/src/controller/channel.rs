@@ -21,8 +21,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// What every channel of a process shares.
 #[derive(Clone)]
 pub struct Directory {
-    /// Every controller.
-    pub voters: Arc<[Voter]>,
+    /// Every controller that is known; nodes come and go.
+    pub controllers: watch::Receiver<Arc<[Voter]>>,
     /// The active controller as far as this process knows.
     pub leader: watch::Receiver<Option<i32>>,
     /// Client id in requests.
@@ -89,7 +89,7 @@ impl Channel {
             }
             self.connection = None;
             failures += 1;
-            if failures % self.directory.voters.len().max(1) == 0 {
+            if failures % self.directory.controllers.borrow().len().max(1) == 0 {
                 self.pause().await;
             }
         }
@@ -142,7 +142,7 @@ impl Channel {
 
     /// The hinted leader twice, as it may just have been elected; then the voters in turn, each after the hinted one.
     fn pick(&mut self, hint: Option<i32>) -> Voter {
-        let voters = &self.directory.voters;
+        let voters = Arc::clone(&self.directory.controllers.borrow());
         let turn = self.next;
         self.next = self.next.wrapping_add(1);
         let hinted = hint.filter(|_| turn % 3 != 2).and_then(|id| voters.iter().find(|v| v.id == id));

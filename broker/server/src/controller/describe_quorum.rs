@@ -7,7 +7,8 @@ use klamm_wire::messages::describe_quorum_response::{
 };
 use klamm_wire::{ErrorCode, Str};
 
-use crate::config::listeners::Voter;
+/// Brokers that are no controllers, and how far each has applied the metadata by its last heartbeat.
+pub type Followers = Vec<(i32, uuid::Uuid, i64, std::time::Instant)>;
 
 /// Kafka's name of the metadata log.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -15,14 +16,14 @@ const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Answers from the active controller's view of its followers.
 pub fn describe(
     status: &QuorumStatus,
-    voters: &[Voter],
+    followers: &Followers,
     request: &DescribeQuorumRequest,
     now_ms: i64,
 ) -> DescribeQuorumResponse {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|p| {
             if *topic.topic_name == *METADATA_TOPIC && p.partition_index == 0 {
-                metadata_partition(status, now_ms)
+                metadata_partition(status, followers, now_ms)
             } else {
                 unknown(p.partition_index)
             }
@@ -35,18 +36,39 @@ pub fn describe(
     });
     DescribeQuorumResponse {
         topics: topics.collect(),
-        nodes: voters.iter().map(node).collect(),
+        nodes: status.voters.iter().chain(&status.observers).map(node).collect(),
         ..DescribeQuorumResponse::default()
     }
 }
 
-fn metadata_partition(status: &QuorumStatus, now_ms: i64) -> PartitionData {
+fn metadata_partition(status: &QuorumStatus, followers: &Followers, now_ms: i64) -> PartitionData {
     PartitionData {
         leader_id: status.leader.unwrap_or(-1),
         leader_epoch: status.epoch,
         high_watermark: status.high_watermark,
         current_voters: status.voters.iter().map(|voter| replica(status, voter, now_ms)).collect(),
+        observers: status
+            .observers
+            .iter()
+            .map(|observer| replica(status, observer, now_ms))
+            .chain(followers.iter().map(|follower| broker(follower, now_ms)))
+            .collect(),
         ..PartitionData::default()
+    }
+}
+
+fn broker(
+    (id, directory_id, log_end_offset, heard): &(i32, uuid::Uuid, i64, std::time::Instant),
+    now_ms: i64,
+) -> ReplicaState {
+    let heard = now_ms - i64::try_from(heard.elapsed().as_millis()).unwrap_or(0);
+    ReplicaState {
+        replica_id: *id,
+        replica_directory_id: *directory_id,
+        log_end_offset: *log_end_offset,
+        last_fetch_timestamp: heard,
+        last_caught_up_timestamp: heard,
+        ..ReplicaState::default()
     }
 }
 
@@ -60,6 +82,7 @@ fn replica(status: &QuorumStatus, progress: &ReplicaProgress, now_ms: i64) -> Re
     };
     ReplicaState {
         replica_id: progress.id,
+        replica_directory_id: progress.directory_id,
         log_end_offset: progress.log_end,
         last_fetch_timestamp: contact,
         last_caught_up_timestamp: contact,
@@ -76,11 +99,11 @@ fn unknown(partition_index: i32) -> PartitionData {
     }
 }
 
-fn node(voter: &Voter) -> Node {
+fn node(voter: &ReplicaProgress) -> Node {
     let listener = Listener {
         name: Str::from("CONTROLLER"),
-        host: Str::copy_from(&voter.host),
-        port: voter.port,
+        host: Str::copy_from(&voter.address.host),
+        port: voter.address.port,
         ..Listener::default()
     };
     Node { node_id: voter.id, listeners: vec![listener], ..Node::default() }

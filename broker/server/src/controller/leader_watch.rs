@@ -6,12 +6,11 @@
 use std::io;
 use std::time::Duration;
 
-use klamm_quorum::Quorum;
+use klamm_quorum::{Peer, Quorum};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::config::listeners::Voter;
 use crate::net::dial::dial_now;
 
 /// A dial that takes longer proves nothing.
@@ -22,11 +21,13 @@ const PAUSES_MS: [u64; 5] = [0, 3, 10, 30, 80];
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Watches whichever voter leads until `stop` is cancelled.
-pub async fn run(quorum: Quorum, node_id: i32, voters: Vec<Voter>, stop: CancellationToken) {
+pub async fn run(quorum: Quorum, node_id: i32, stop: CancellationToken) {
     let mut status = quorum.status();
     loop {
-        let leader = status.borrow_and_update().leader;
-        let watched = voters.iter().find(|v| Some(v.id) == leader && v.id != node_id);
+        let now = status.borrow_and_update().clone();
+        let leader = now.leader;
+        let mut others = now.voters.iter().filter(|voter| voter.id != node_id);
+        let watched = others.find(|voter| Some(voter.id) == leader).map(|voter| &voter.address);
         tokio::select! {
             () = stop.cancelled() => return,
             ended = async { status.wait_for(|s| s.leader != leader).await.is_err() } => if ended { return },
@@ -42,7 +43,7 @@ pub async fn run(quorum: Quorum, node_id: i32, voters: Vec<Voter>, stop: Cancell
 }
 
 /// Ends when the connection to the voter does; true when nothing listens there any more.
-async fn is_gone(voter: Option<&Voter>) -> bool {
+async fn is_gone(voter: Option<&Peer>) -> bool {
     let Some(voter) = voter else { return std::future::pending().await };
     match dial(voter).await {
         Ok(stream) => until_closed(&stream).await,
@@ -57,7 +58,7 @@ async fn is_gone(voter: Option<&Voter>) -> bool {
     false
 }
 
-async fn dial(voter: &Voter) -> io::Result<TcpStream> {
+async fn dial(voter: &Peer) -> io::Result<TcpStream> {
     dial_now(&voter.host, voter.port, DIAL_TIMEOUT).await
 }
 

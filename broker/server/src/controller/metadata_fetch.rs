@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_quorum::{Fetched, Quorum};
+use klamm_quorum::{Fetched, Quorum, ReplicaProgress};
 use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
-use klamm_wire::messages::metadata_fetch_response::{MetadataBatch, MetadataFetchResponse};
+use klamm_wire::messages::metadata_fetch_response::{KnownController, MetadataBatch, MetadataFetchResponse};
 use klamm_wire::{ErrorCode, Str};
 
 /// Committed records from an offset on; waits a while when there are none yet.
@@ -28,6 +28,7 @@ pub async fn answer(
         leader_epoch: status.epoch,
         high_watermark: status.high_watermark,
         snapshot_offset: -1,
+        controllers: status.voters.iter().map(controller).collect(),
         ..MetadataFetchResponse::default()
     };
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
@@ -59,6 +60,15 @@ async fn wait_for_news(quorum: &Quorum, request: &MetadataFetchRequest) {
     };
     // Nothing new in time is an answer too.
     drop(tokio::time::timeout(wait, news).await);
+}
+
+fn controller(voter: &ReplicaProgress) -> KnownController {
+    KnownController {
+        node_id: voter.id,
+        host: Str::copy_from(&voter.address.host),
+        port: voter.address.port,
+        ..KnownController::default()
+    }
 }
 
 fn batch((offset, epoch, records): (i64, i32, Bytes)) -> MetadataBatch {

@@ -8,6 +8,7 @@ pub mod leader_watch;
 pub mod liveness;
 mod metadata_fetch;
 mod quorum_health;
+mod raft_voters;
 pub mod runtime;
 pub mod service;
 pub mod transport;

@@ -49,7 +49,8 @@ fn health(status: &QuorumStatus, since: Instant, goal: i64) -> QuorumHealth {
 
 #[cfg(test)]
 mod tests {
-    use klamm_quorum::ReplicaProgress;
+    use klamm_quorum::{Peer, ReplicaProgress};
+    use uuid::Uuid;
 
     use super::*;
 
@@ -57,7 +58,10 @@ mod tests {
     fn a_voter_counts_when_it_has_answered_and_lacks_nothing() {
         let since = Instant::now();
         let later = since + Duration::from_millis(1);
-        let voter = |id, log_end, last_contact| ReplicaProgress { id, log_end, last_contact };
+        let voter = |id, log_end, last_contact| {
+            let address = Peer { id, host: String::new(), port: 0 };
+            ReplicaProgress { id, directory_id: Uuid::nil(), address, log_end, last_contact }
+        };
         let status = QuorumStatus {
             leader: Some(1),
             epoch: 3,
@@ -71,6 +75,7 @@ mod tests {
                 voter(4, 12, since.checked_sub(Duration::from_millis(1))),
                 voter(5, -1, None),
             ],
+            observers: Vec::new(),
             stopped: None,
         };
         use VoterState::{Behind, CaughtUp, Silent};

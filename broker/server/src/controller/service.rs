@@ -1,6 +1,8 @@
 //! What a controller serves on its CONTROLLER listener: the quorum's calls, brokers, and forwarded requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::future::BoxFuture;
@@ -12,15 +14,18 @@ use klamm_wire::messages::envelope_request::EnvelopeRequest;
 use klamm_wire::messages::envelope_response::EnvelopeResponse;
 use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
 use klamm_wire::{ErrorCode, Message, Segment, Str};
+use parking_lot::Mutex;
 
 use super::handle::ControllerHandle;
 use super::liveness::Liveness;
-use super::{describe_quorum, metadata_fetch, quorum_health};
+use super::{describe_quorum, metadata_fetch, quorum_health, raft_voters};
 use crate::api::{self, Context};
 use crate::clock::now_ms;
-use crate::config::listeners::Voter;
 use crate::net::Response;
 use crate::net::connection::{Handled, Outcome, Peer, Service};
+
+/// How long a silent broker is shown among those that observe the quorum.
+const OBSERVED: Duration = Duration::from_secs(300);
 
 /// The controller's service.
 #[derive(Clone)]
@@ -31,10 +36,11 @@ pub struct ControllerService {
 struct Inner {
     cluster_id: Str,
     node_id: i32,
-    voters: Vec<Voter>,
     quorum: Quorum,
     controller: ControllerHandle,
     liveness: Arc<Liveness>,
+    /// How far brokers say that they have applied the metadata, and when they said so.
+    followers: Mutex<BTreeMap<i32, (i64, Instant)>>,
 }
 
 /// Why a request has no answer of its own kind.
@@ -52,12 +58,20 @@ impl ControllerService {
     pub fn new(
         cluster_id: Str,
         node_id: i32,
-        voters: Vec<Voter>,
         quorum: Quorum,
         controller: ControllerHandle,
         liveness: Arc<Liveness>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { cluster_id, node_id, voters, quorum, controller, liveness }) }
+        Self {
+            inner: Arc::new(Inner {
+                cluster_id,
+                node_id,
+                quorum,
+                controller,
+                liveness,
+                followers: Mutex::default(),
+            }),
+        }
     }
 }
 
@@ -124,6 +138,8 @@ impl Inner {
         use m::broker_registration_response::BrokerRegistrationResponse;
         use m::raft_append_request::RaftAppendRequest;
         use m::raft_append_response::RaftAppendResponse;
+        use m::raft_identify_request::RaftIdentifyRequest;
+        use m::raft_identify_response::RaftIdentifyResponse;
         use m::raft_pre_vote_request::RaftPreVoteRequest;
         use m::raft_pre_vote_response::RaftPreVoteResponse;
         use m::raft_snapshot_request::RaftSnapshotRequest;
@@ -147,6 +163,9 @@ impl Inner {
                 }
                 RaftTransferLeaderRequest::API_KEY => {
                     raft!(self, context, body, RaftTransferLeaderRequest, RaftTransferLeaderResponse)
+                }
+                RaftIdentifyRequest::API_KEY => {
+                    raft!(self, context, body, RaftIdentifyRequest, RaftIdentifyResponse)
                 }
                 MetadataFetchRequest::API_KEY => {
                     let request = decode(&context, body)?;
@@ -224,11 +243,38 @@ impl Inner {
                 }
                 encode(
                     &context,
-                    &describe_quorum::describe(&status, &self.voters, &decode(&context, body)?, now_ms()),
+                    &describe_quorum::describe(
+                        &status,
+                        &self.followers(),
+                        &decode(&context, body)?,
+                        now_ms(),
+                    ),
                 )
+            }
+            m::add_raft_voter_request::AddRaftVoterRequest::API_KEY => {
+                let answer = raft_voters::add(&self.quorum, &self.cluster_id, decode(&context, body)?).await;
+                encode(&context, &answer.map_err(|_| Refusal::NotController)?)
+            }
+            m::remove_raft_voter_request::RemoveRaftVoterRequest::API_KEY => {
+                let answer =
+                    raft_voters::remove(&self.quorum, &self.cluster_id, decode(&context, body)?).await;
+                encode(&context, &answer.map_err(|_| Refusal::NotController)?)
             }
             key => Err(Refusal::Malformed(format!("api key {key} is not served here"))),
         }
+    }
+
+    /// Brokers that follow the metadata log without being controllers, by their heartbeats.
+    fn followers(&self) -> describe_quorum::Followers {
+        let (image, status) = (self.quorum.image(), self.quorum.status());
+        let (image, status) = (image.borrow().clone(), status.borrow().clone());
+        let controllers: Vec<i32> = status.voters.iter().chain(&status.observers).map(|one| one.id).collect();
+        let mut followers = self.followers.lock();
+        followers.retain(|id, (_, heard)| heard.elapsed() < OBSERVED && image.broker(*id).is_some());
+        let told = followers.iter().filter(|(id, _)| !controllers.contains(id));
+        let directory =
+            |id: &i32| image.broker(*id).and_then(|b| b.directories.first().copied()).unwrap_or_default();
+        told.map(|(id, (end, heard))| (*id, directory(id), *end, *heard)).collect()
     }
 
     /// What the controller says about disruptions.
@@ -245,7 +291,9 @@ impl Inner {
         if *cluster_id != *self.cluster_id {
             return (ErrorCode::InconsistentClusterId, Bytes::new());
         }
-        if target != self.node_id {
+        // Who does not know this node's id yet may ask who it is.
+        let is_me = target == self.node_id || target < 0 && api == klamm_quorum::api::IDENTIFY;
+        if !is_me {
             return (ErrorCode::InvalidRequest, Bytes::new());
         }
         match self.quorum.handle_rpc(api, payload).await {
@@ -262,6 +310,7 @@ impl Inner {
         use m::broker_heartbeat_response::BrokerHeartbeatResponse;
         let request: BrokerHeartbeatRequest = decode(&context, body)?;
         let (id, epoch) = (request.broker_id, request.broker_epoch);
+        let applied = request.current_metadata_offset;
         let response = match self.controller.submit(Command::BrokerHeartbeat(request)).await {
             Ok(Reply::BrokerHeartbeat(response)) => response,
             _ => {
@@ -270,6 +319,7 @@ impl Inner {
         };
         if response.error_code == ErrorCode::None.code() {
             self.liveness.heard(context.peer.connection, id, epoch);
+            self.followers.lock().insert(id, (applied.saturating_add(1), Instant::now()));
         }
         encode(&context, &response)
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use klamm_quorum::{Peer, Transport, TransportError};
 use klamm_wire::messages::{
-    raft_append_request::RaftAppendRequest, raft_pre_vote_request::RaftPreVoteRequest,
-    raft_snapshot_request::RaftSnapshotRequest, raft_transfer_leader_request::RaftTransferLeaderRequest,
-    raft_vote_request::RaftVoteRequest,
+    raft_append_request::RaftAppendRequest, raft_identify_request::RaftIdentifyRequest,
+    raft_pre_vote_request::RaftPreVoteRequest, raft_snapshot_request::RaftSnapshotRequest,
+    raft_transfer_leader_request::RaftTransferLeaderRequest, raft_vote_request::RaftVoteRequest,
 };
 use klamm_wire::{ErrorCode, Message, Str};
 use parking_lot::Mutex;
@@ -30,7 +30,7 @@ struct Inner {
     cluster_id: Str,
     node_id: i32,
     client_id: Str,
-    idle: Mutex<HashMap<(i32, i16), Vec<Connection>>>,
+    idle: Mutex<HashMap<(Peer, i16), Vec<Connection>>>,
 }
 
 impl ControllerTransport {
@@ -76,7 +76,7 @@ impl Inner {
         payload: Bytes,
         timeout: Duration,
     ) -> Result<Bytes, TransportError> {
-        let mut connection = match self.take(peer.id, api) {
+        let mut connection = match self.take(peer, api) {
             Some(connection) => connection,
             None => Connection::connect(&peer.host, peer.port, &self.client_id, DIAL_TIMEOUT.min(timeout))
                 .await
@@ -86,7 +86,7 @@ impl Inner {
         if error != ErrorCode::None.code() {
             return Err(TransportError::Failed(ErrorCode::from_code(error).to_string()));
         }
-        self.idle.lock().entry((peer.id, api)).or_default().push(connection);
+        self.idle.lock().entry((peer.clone(), api)).or_default().push(connection);
         Ok(payload)
     }
 
@@ -112,13 +112,16 @@ impl Inner {
             RaftTransferLeaderRequest::API_KEY => {
                 exchange!(self, connection, peer, payload, timeout, RaftTransferLeaderRequest)
             }
+            RaftIdentifyRequest::API_KEY => {
+                exchange!(self, connection, peer, payload, timeout, RaftIdentifyRequest)
+            }
             other => return Err(TransportError::Failed(format!("no call has key {other}"))),
         };
         answer.map_err(unreachable_peer)
     }
 
-    fn take(&self, peer: i32, api: i16) -> Option<Connection> {
-        self.idle.lock().get_mut(&(peer, api)).and_then(Vec::pop)
+    fn take(&self, peer: &Peer, api: i16) -> Option<Connection> {
+        self.idle.lock().get_mut(&(peer.clone(), api)).and_then(Vec::pop)
     }
 }
 

@@ -25,11 +25,28 @@ const MAX_BYTES: i32 = 8 << 20;
 /// Pause after a controller could not be reached.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
+/// The configured controllers, and those that the quorum tells of besides. For a node in both the configuration has the
+/// address; an address without an id is known no longer once the quorum has told of a controller there.
+pub fn known_controllers(configured: &[Voter], told: impl Iterator<Item = Voter>) -> Arc<[Voter]> {
+    let mut known: Vec<Voter> = configured.to_vec();
+    for controller in told.filter(|told| told.port != 0) {
+        let is_here = |other: &Voter| other.id == controller.id;
+        if !known.iter().any(is_here) {
+            known.retain(|other| {
+                other.id >= 0 || (&other.host, other.port) != (&controller.host, controller.port)
+            });
+            known.push(controller);
+        }
+    }
+    known.into()
+}
+
 /// Follows the metadata log.
 pub struct Puller {
     cluster_id: Str,
     node_id: i32,
-    voters: Vec<Voter>,
+    configured: Vec<Voter>,
+    controllers: watch::Sender<Arc<[Voter]>>,
     image: watch::Sender<Arc<Image>>,
     leader: watch::Sender<Option<i32>>,
     /// Next entry wanted: one past the last that came, with or without records. Never the high watermark, which may be
@@ -38,21 +55,24 @@ pub struct Puller {
 }
 
 impl Puller {
-    /// A puller that publishes into `image` and the active controller's id into `leader`.
+    /// A puller that begins with the `configured` controllers and publishes those that it hears of into `controllers`, into
+    /// `image` what it pulls, and the active controller's id into `leader`.
     pub fn new(
         cluster_id: Str,
         node_id: i32,
-        voters: Vec<Voter>,
+        configured: Vec<Voter>,
+        controllers: watch::Sender<Arc<[Voter]>>,
         image: watch::Sender<Arc<Image>>,
         leader: watch::Sender<Option<i32>>,
     ) -> Self {
-        Self { cluster_id, node_id, voters, image, leader, next: 0 }
+        Self { cluster_id, node_id, configured, controllers, image, leader, next: 0 }
     }
 
     /// Pulls until `stop` is cancelled, from one controller after another.
     pub async fn run(mut self, stop: CancellationToken) {
-        let voters = self.voters.clone();
-        for voter in voters.iter().cycle() {
+        for turn in 0.. {
+            let known = Arc::clone(&self.controllers.borrow());
+            let Some(voter) = known.get(turn % known.len().max(1)) else { return };
             tokio::select! {
                 () = stop.cancelled() => return,
                 ended = self.follow(voter) => {
@@ -92,6 +112,17 @@ impl Puller {
             return Err(error.to_string());
         }
         let leader = (response.leader_id >= 0).then_some(response.leader_id);
+        let told = response.controllers.iter().map(|c| Voter {
+            id: c.node_id,
+            host: c.host.to_string(),
+            port: c.port,
+        });
+        let known = known_controllers(&self.configured, told);
+        self.controllers.send_if_modified(|before| {
+            let is_new = **before != *known;
+            *before = known;
+            is_new
+        });
         self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
         let mut image = (**self.image.borrow()).clone();
         let before = image.offset();

@@ -17,19 +17,22 @@ use super::bound::Bound;
 use super::serving::Serving;
 use super::settings;
 use crate::config::Config;
+use crate::config::listeners::{Endpoint, Voter};
 use crate::controller::handle::ControllerHandle;
 use crate::controller::leader_watch;
 use crate::controller::liveness::Liveness;
 use crate::controller::runtime::ControllerTask;
 use crate::controller::service::ControllerService;
 use crate::controller::transport::ControllerTransport;
-use crate::metadata::pull::Puller;
+use crate::metadata::pull::{Puller, known_controllers};
 
 /// The images as they come, and who decides about the next one.
 pub(super) struct MetadataSource {
     pub images: watch::Receiver<Arc<Image>>,
     /// The active controller as far as this process knows.
     pub leader: watch::Receiver<Option<i32>>,
+    /// Every controller that is known.
+    pub controllers: watch::Receiver<Arc<[Voter]>>,
     /// The quorum, where this process is a controller.
     pub quorum: Option<Quorum>,
 }
@@ -44,26 +47,29 @@ impl MetadataSource {
         control: &Runtime,
     ) -> Result<Self> {
         let (leader_sender, leader) = watch::channel(None);
-        let Some((_, socket)) = &bound.controller else {
-            let images = start_puller(config, dir, leader_sender, serving, control);
-            return Ok(Self { images, leader, quorum: None });
+        let (controllers_sender, controllers) = watch::channel(config.voters.clone().into());
+        let Some((endpoint, socket)) = &bound.controller else {
+            let images = start_puller(config, dir, controllers_sender, leader_sender, serving, control);
+            return Ok(Self { images, leader, controllers, quorum: None });
         };
         let socket = TcpListener::from_std(socket.try_clone()?)?;
-        let quorum = start_controller(config, dir, disk, socket, leader_sender, serving).await?;
-        Ok(Self { images: quorum.image(), leader, quorum: Some(quorum) })
+        let known = (controllers_sender, leader_sender);
+        let quorum = start_controller(config, dir, disk, (endpoint, socket), known, serving).await?;
+        Ok(Self { images: quorum.image(), leader, controllers, quorum: Some(quorum) })
     }
 }
 
 fn start_puller(
     config: &Config,
     dir: &LogDir,
+    controllers: watch::Sender<Arc<[Voter]>>,
     leader: watch::Sender<Option<i32>>,
     serving: &Serving,
     control: &Runtime,
 ) -> watch::Receiver<Arc<Image>> {
     let (sender, images) = watch::channel(Arc::new(Image::empty()));
     let cluster_id = Str::copy_from(dir.cluster_id());
-    let puller = Puller::new(cluster_id, config.node_id, config.voters.clone(), sender, leader);
+    let puller = Puller::new(cluster_id, config.node_id, config.voters.clone(), controllers, sender, leader);
     serving.spawn_vital("metadata pull", puller.run(serving.stop.clone()), control);
     images
 }
@@ -72,20 +78,12 @@ async fn start_controller(
     config: &Config,
     dir: &LogDir,
     disk: &Arc<dyn Disk>,
-    socket: TcpListener,
-    leader: watch::Sender<Option<i32>>,
+    (endpoint, socket): (&Endpoint, TcpListener),
+    (controllers, leader): (watch::Sender<Arc<[Voter]>>, watch::Sender<Option<i32>>),
     serving: &Serving,
 ) -> Result<Quorum> {
     let cluster_id = Str::copy_from(dir.cluster_id());
-    let voters = config.voters.iter().map(|v| Peer { id: v.id, host: v.host.clone(), port: v.port });
-    let mut quorum_config = QuorumConfig::new(
-        config.node_id,
-        dir.directory_id(),
-        cluster_id.to_string(),
-        config.log_dir.join("__cluster_metadata-0"),
-        voters.collect(),
-    );
-    quorum_config.heartbeat_ms = config.parsed("klamm.quorum.heartbeat.ms", quorum_config.heartbeat_ms)?;
+    let quorum_config = quorum_config(config, dir, endpoint)?;
     let transport = ControllerTransport::new(cluster_id.clone(), config.node_id);
     let quorum = Quorum::start(quorum_config, Arc::clone(disk), transport)
         .await
@@ -99,25 +97,60 @@ async fn start_controller(
         .run(stop.clone());
     tasks.spawn(serving.health.vital("controller", stop).run(decides));
     tasks.spawn(Arc::clone(&liveness).on_activation(activated, stop.clone()));
-    tasks.spawn(follow_leader(quorum.clone(), leader, stop.clone()));
-    tasks.spawn(leader_watch::run(quorum.clone(), config.node_id, config.voters.clone(), stop.clone()));
-    let service = ControllerService::new(
-        cluster_id,
-        config.node_id,
-        config.voters.clone(),
-        quorum.clone(),
-        handle,
-        liveness,
-    );
+    tasks.spawn(follow_leader(quorum.clone(), config.voters.clone(), controllers, leader, stop.clone()));
+    tasks.spawn(leader_watch::run(quorum.clone(), config.node_id, stop.clone()));
+    let service = ControllerService::new(cluster_id, config.node_id, quorum.clone(), handle, liveness);
     tasks.spawn(serving.accept(socket, "CONTROLLER".to_owned(), Arc::new(service)));
     Ok(quorum)
 }
 
-/// Keeps the active controller's id current for this node's own channels.
-async fn follow_leader(quorum: Quorum, leader: watch::Sender<Option<i32>>, stop: CancellationToken) {
+fn quorum_config(config: &Config, dir: &LogDir, endpoint: &Endpoint) -> Result<QuorumConfig> {
+    let peer = |voter: &Voter| Peer { id: voter.id, host: voter.host.clone(), port: voter.port };
+    let (voters, contacts): (Vec<Peer>, Vec<Peer>) =
+        config.voters.iter().map(peer).partition(|peer| peer.id >= 0);
+    let mut quorum = QuorumConfig::new(
+        config.node_id,
+        dir.directory_id(),
+        dir.cluster_id().to_owned(),
+        config.log_dir.join("__cluster_metadata-0"),
+        voters,
+    );
+    quorum.contacts = contacts;
+    if quorum.endpoint.port == 0 {
+        let Endpoint { host, port, .. } = config.controller_endpoint(endpoint);
+        quorum.endpoint = Peer { id: config.node_id, host, port };
+    }
+    quorum.auto_join = config.parsed("controller.quorum.auto.join.enable", false)?;
+    quorum.heartbeat_ms = config.parsed("klamm.quorum.heartbeat.ms", quorum.heartbeat_ms)?;
+    let max_bytes = quorum.snapshot.max_bytes;
+    quorum.snapshot.max_bytes =
+        config.parsed("metadata.log.max.record.bytes.between.snapshots", max_bytes)?;
+    let keep_entries = quorum.snapshot.keep_entries;
+    quorum.snapshot.keep_entries = config.parsed("klamm.quorum.snapshot.keep.entries", keep_entries)?;
+    Ok(quorum)
+}
+
+/// Keeps the controllers and the active one's id current for this node's own channels.
+async fn follow_leader(
+    quorum: Quorum,
+    configured: Vec<Voter>,
+    controllers: watch::Sender<Arc<[Voter]>>,
+    leader: watch::Sender<Option<i32>>,
+    stop: CancellationToken,
+) {
     let mut status = quorum.status();
     loop {
-        let now = status.borrow_and_update().leader;
+        let (now, told) = {
+            let status = status.borrow_and_update();
+            (status.leader, status.voters.clone())
+        };
+        let told = told.into_iter().map(|v| Voter { id: v.id, host: v.address.host, port: v.address.port });
+        let known = known_controllers(&configured, told);
+        controllers.send_if_modified(|before| {
+            let is_new = **before != *known;
+            *before = known;
+            is_new
+        });
         leader.send_if_modified(|known| std::mem::replace(known, now) != now);
         tokio::select! {
             changed = status.changed() => if changed.is_err() { return },
