@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -181,6 +182,38 @@ impl Cluster {
         self.add_node(id)?;
         fs::write(self.config(id)?, self.render(id)?)?;
         self.restart(id)
+    }
+
+    /// Adds a node with the controller role alone to a cluster that runs, and starts it. Who was there before is not told.
+    ///
+    /// # Errors
+    /// The id is taken or a broker's, or the process cannot be started.
+    pub fn add_controller(&mut self, id: i32) -> Result<()> {
+        ensure!(!self.is_broker(id) && !self.nodes.contains_key(&id), "{id} is no id for another controller");
+        self.add_node(id)?;
+        fs::write(self.config(id)?, self.render(id)?)?;
+        self.restart(id)
+    }
+
+    /// Empties the data directory of a node that does not run: its disk was replaced.
+    ///
+    /// # Errors
+    /// It runs.
+    pub fn wipe(&mut self, id: i32) -> Result<()> {
+        ensure!(!self.is_running(id), "node {id} runs");
+        Ok(fs::remove_dir_all(self.data_dir(id)?)?)
+    }
+
+    /// The id of a node's data directory.
+    ///
+    /// # Errors
+    /// It never started.
+    pub fn directory_id(&self, id: i32) -> Result<uuid::Uuid> {
+        let text = fs::read_to_string(self.data_dir(id)?.join("meta.properties"))?;
+        let id =
+            text.lines().find_map(|line| line.strip_prefix("directory.id=")).context("a directory id")?;
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(id)?;
+        Ok(uuid::Uuid::from_slice(&bytes)?)
     }
 
     fn add_node(&mut self, id: i32) -> Result<()> {
