@@ -25,7 +25,7 @@ const START_CAMPAIGN: Duration = Duration::from_secs(5);
 pub(crate) async fn campaign_at_start(raft: Raft, me: u64) {
     let mut changes = raft.metrics();
     let founded = changes.wait_until(|now| now.membership_config.membership().voter_ids().next().is_some());
-    let Ok(remembered) = founded.await.map(|metrics| metrics.clone()) else { return };
+    let Ok(remembered) = founded.await else { return };
     let order = order(&remembered, None);
     if order == [me] {
         let _ = raft.trigger().elect(false).await;

@@ -91,26 +91,14 @@ impl Quorum {
         found_alone(&raft, me, &config).await?;
         let (status_tx, status) = watch::channel(QuorumStatus::unknown());
         let heard = LeaderHeard::default();
-        let (turn, volunteers) = Default::default();
-        let voters =
-            Voters { raft: raft.clone(), config: config.clone(), status: status.clone(), turn, volunteers };
-        let voters = Arc::new(voters);
         let (unfit, is_unfit) = watch::channel(None);
         tokio::spawn(status::keep_current(raft.clone(), status_tx, config.clone(), is_unfit));
         tokio::spawn(snapshot_when_due(raft.clone(), growth));
-        tokio::spawn(election::campaign_at_start(raft.clone(), me));
-        tokio::spawn(election::rest_when_alone(raft.clone(), me));
-        tokio::spawn(tending::run(Arc::clone(&voters)));
-        let (founding_raft, told) = (raft.clone(), Default::default());
-        let founding = Founding {
-            transport,
-            config: config.clone(),
-            me,
-            raft: founding_raft,
-            heard: heard.clone(),
-            told,
-        };
+        let (told, own_raft) = (Default::default(), raft.clone());
+        let founding =
+            Founding { transport, config: config.clone(), me, raft: own_raft, heard: heard.clone(), told };
         tokio::spawn(founding.run());
+        let voters = attend(&raft, me, &config, &status);
         let receiver = Receiver::new(raft.clone(), me, log.clone(), heard, unfit);
         let campaigning = Arc::default();
         Ok(Quorum {
@@ -353,6 +341,22 @@ impl Quorum {
         let reason = self.inner.status.borrow().stopped.clone();
         ProposeError::Fatal(reason.unwrap_or_else(|| "shut down".to_owned()))
     }
+}
+
+/// Starts what elects and what changes the members.
+fn attend(
+    raft: &Raft,
+    me: u64,
+    config: &Arc<QuorumConfig>,
+    status: &watch::Receiver<QuorumStatus>,
+) -> Arc<Voters> {
+    let (turn, volunteers) = Default::default();
+    let (config, status) = (Arc::clone(config), status.clone());
+    let voters = Arc::new(Voters { raft: raft.clone(), config, status, turn, volunteers });
+    tokio::spawn(election::campaign_at_start(raft.clone(), me));
+    tokio::spawn(election::rest_when_alone(raft.clone(), me));
+    tokio::spawn(tending::run(Arc::clone(&voters)));
+    voters
 }
 
 fn open(config: &QuorumConfig, disk: Arc<dyn Disk>) -> Result<(LogStore, Arc<SnapshotStore>), QuorumError> {

@@ -37,7 +37,7 @@ async fn try_add(quorum: &Quorum, cluster_id: &Str, request: AddRaftVoterRequest
         return Ok(refuse(ErrorCode::InvalidRequest, "a voter needs its directory id"));
     }
     let named = request.listeners.iter().find(|listener| *listener.name == *LISTENER);
-    let Some(listener) = named.or(request.listeners.first()) else {
+    let Some(listener) = named.or_else(|| request.listeners.first()) else {
         return Ok(refuse(ErrorCode::InvalidRequest, "a voter needs a listener that controllers can dial"));
     };
     let peer = Peer { id: request.voter_id, host: listener.host.to_string(), port: listener.port };
