@@ -1,6 +1,7 @@
 //! The one entry point for chores: `cargo xtask --help`.
 
 mod bench;
+mod chaos;
 mod chart;
 mod clients;
 mod cluster;
@@ -49,6 +50,8 @@ enum Command {
     E2e(e2e::Args),
     /// Measure beside Apache Kafka 4.3.1 on this machine, or on Kubernetes
     Bench(bench::Args),
+    /// Inject faults into clusters of real processes under real clients, and check that nothing is lost (Linux, root)
+    Chaos(chaos::Args),
     /// Check layering and names, report the largest files and functions
     Tidy,
 }
@@ -74,6 +77,7 @@ fn run(command: Command) -> Result<()> {
         Command::Cluster(verb) => cluster::run(&verb),
         Command::E2e(args) => e2e::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
         Command::Tidy => tidy::run(),
     }
 }

@@ -1,0 +1,118 @@
+//! `klamm-chaos`: faults under real broker processes while real clients go on, and a report of what held.
+
+mod bed;
+mod clock;
+mod gaps;
+mod history;
+mod jail;
+mod properties;
+mod report;
+mod row;
+mod run;
+mod scenarios;
+mod shell;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+
+use crate::row::Row;
+use crate::run::{Plan, Run};
+use crate::scenarios::Scenario;
+use crate::workload::ClassPath;
+
+/// Inject faults into clusters of klamm-broker and check what clients see.
+#[derive(Clone, Debug, Parser)]
+struct Cli {
+    /// Run only scenarios whose name contains this.
+    #[arg(long)]
+    scenario: Option<String>,
+    /// The seed of every choice.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Injections of each scenario, instead of its own number.
+    #[arg(long)]
+    injections: Option<usize>,
+    /// As many injections as the figures need, which takes hours, instead of the slice that CI runs.
+    #[arg(long)]
+    whole: bool,
+    /// Hold the figures against their bars, too: what a debug build measures says little.
+    #[arg(long)]
+    figures_count: bool,
+    /// Class path of the clients' classes and libraries.
+    #[arg(long)]
+    class_path: String,
+    /// Folder for data and for what is kept of a failure; emptied at the start.
+    #[arg(long)]
+    scratch: PathBuf,
+    /// Write the report here.
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    if !jail::is_inside() {
+        if cli.scratch.exists() {
+            std::fs::remove_dir_all(&cli.scratch)?;
+        }
+        std::fs::create_dir_all(&cli.scratch)?;
+        return jail::run(&cli.scratch);
+    }
+    jail::settle_in()?;
+    let chosen: Vec<&Scenario> = scenarios::ALL
+        .iter()
+        .filter(|s| cli.scenario.as_ref().is_none_or(|name| s.name.contains(name)))
+        .collect();
+    ensure!(!chosen.is_empty(), "no scenario has such a name");
+    let plan = Plan {
+        seed: cli.seed,
+        whole: cli.whole,
+        injections: cli.injections,
+        class_path: ClassPath(cli.class_path.clone()),
+        scratch: cli.scratch.canonicalize().context("the scratch folder")?,
+    };
+    eprintln!("seed {}", plan.seed);
+    let mut rows = Vec::new();
+    for scenario in chosen {
+        let row = play(&plan, scenario);
+        show(&row, cli.figures_count);
+        rows.push(row);
+        // Written again after each: hours of work are there even if the last scenario never ends.
+        if let Some(path) = &cli.report {
+            report::write(path, plan.seed, &rows)?;
+        }
+    }
+    let held = rows.iter().all(|row| row.complaints(cli.figures_count).is_empty());
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn play(plan: &Plan, scenario: &Scenario) -> Row {
+    eprintln!("== {}: {}", scenario.name, scenario.fault);
+    let mut run = Run::new(plan, scenario);
+    if let Err(error) = (scenario.run)(&mut run) {
+        run.row.problems.push(format!("inconclusive: {error:#}"));
+    }
+    run.row
+}
+
+fn show(row: &Row, figures_count: bool) {
+    let complaints = row.complaints(figures_count);
+    println!(
+        "{} {}: {}/{} injections, p50/p99/max {} ms (bar: {}), healed in {} ms, {} acknowledged",
+        if complaints.is_empty() { "ok  " } else { "FAIL" },
+        row.scenario,
+        row.injected,
+        row.wanted,
+        row.figures(),
+        row.bar,
+        row::figures(&row.convergence),
+        row.acknowledged,
+    );
+    for line in row.notes.iter().chain(&complaints) {
+        println!("     {line}");
+    }
+}

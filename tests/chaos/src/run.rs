@@ -1,0 +1,69 @@
+//! One run of one scenario: its seed, its size, and the row that it fills in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::row::Row;
+use crate::scenarios::Scenario;
+use crate::workload::ClassPath;
+
+/// What every scenario is run with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed of every choice.
+    pub seed: u64,
+    /// The whole of it, not the slice that CI runs.
+    pub whole: bool,
+    /// Instead of the scenario's own number of injections.
+    pub injections: Option<usize>,
+    /// The clients' classes and what they need.
+    pub class_path: ClassPath,
+    /// Where files go that are no broker's.
+    pub scratch: PathBuf,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Run {
+    /// What it is run with.
+    pub plan: Plan,
+    /// Every choice comes from here.
+    pub random: StdRng,
+    /// How often to inject.
+    pub count: usize,
+    /// What was found so far.
+    pub row: Row,
+}
+
+impl Run {
+    /// A run of a scenario: the same seed makes the same choices.
+    pub fn new(plan: &Plan, scenario: &Scenario) -> Self {
+        let own = scenario.name.bytes().fold(plan.seed, |hash, byte| hash.rotate_left(5) ^ u64::from(byte));
+        let count = plan.injections.unwrap_or(if plan.whole { scenario.whole } else { scenario.slice });
+        let row = Row {
+            scenario: scenario.name.to_owned(),
+            fault: scenario.fault.to_owned(),
+            bar: scenario.bar.to_owned(),
+            limit: scenario.limit,
+            wanted: count,
+            ..Row::default()
+        };
+        Self { plan: plan.clone(), random: StdRng::seed_from_u64(own), count, row }
+    }
+
+    /// One of these.
+    pub fn choose<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        (!from.is_empty()).then(|| from[self.random.random_range(0..from.len())].clone())
+    }
+
+    /// Notes an injection whose effect was observed, and its figure.
+    pub fn injected(&mut self, figure: Duration) {
+        self.row.injected += 1;
+        self.row.samples.push(figure);
+        let (injected, count) = (self.row.injected, self.count);
+        eprintln!("  {injected}/{count}: {} ms", figure.as_millis());
+    }
+}

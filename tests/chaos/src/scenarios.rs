@@ -1,0 +1,40 @@
+//! The scenarios, one file each: a fault, injected again and again while clients go on, and the bar that it is held against.
+
+mod controller_killed;
+mod controllers_gone;
+mod leader_killed;
+mod leader_stopped;
+mod rolled;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::run::Run;
+
+/// A scenario.
+pub struct Scenario {
+    /// For the command line.
+    pub name: &'static str,
+    /// The fault, for the report.
+    pub fault: &'static str,
+    /// What shall hold, for the report.
+    pub bar: &'static str,
+    /// The bar of the 99th percentile of its figure.
+    pub limit: Option<Duration>,
+    /// Injections in the slice that CI runs.
+    pub slice: usize,
+    /// Injections in the whole.
+    pub whole: usize,
+    /// Injects, measures, heals, and has the properties checked.
+    pub run: fn(&mut Run) -> Result<()>,
+}
+
+/// All of them, in the order of the report.
+pub const ALL: &[Scenario] = &[
+    leader_killed::SCENARIO,
+    leader_stopped::SCENARIO,
+    controller_killed::SCENARIO,
+    controllers_gone::SCENARIO,
+    rolled::SCENARIO,
+];

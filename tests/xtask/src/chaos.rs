@@ -1,0 +1,78 @@
+//! `cargo xtask chaos`: builds what is needed and injects faults into real clusters.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell::{self, cargo, step};
+use crate::{clients, packages, workspace};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Everything, which takes hours: the release build, held against the figures too; writes docs/reliability.md
+    #[arg(long)]
+    report: bool,
+    /// The release build, which is what figures are for; --report takes it anyway
+    #[arg(long)]
+    release: bool,
+    /// Run only scenarios whose name contains this
+    #[arg(long)]
+    scenario: Option<String>,
+    /// The seed of every choice
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Injections of each scenario, instead of its own number
+    #[arg(long)]
+    injections: Option<usize>,
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// A build fails, or a scenario found something or was inconclusive.
+pub fn run(args: &Args) -> Result<()> {
+    let root = workspace::root();
+    std::env::set_current_dir(&root)?;
+    packages::ensure(&[packages::IP, packages::JAVAC])?;
+    step("the clients under test");
+    clients::install_one("java")?;
+    let target = workspace::target()?;
+    let library = clients::installed()?.join("java/lib/*");
+    let classes = target.join("chaos-classes");
+    compile(&root.join("tests/chaos/client"), &library, &classes)?;
+    step("binaries");
+    let release = args.release || args.report;
+    let build = ["build", "--package", "klamm-broker", "--package", "klamm-chaos"];
+    shell::run(cargo().args(build).args(release.then_some("--release")))?;
+    let built = target.join(if release { "release" } else { "debug" });
+    step("faults");
+    let mut chaos = Command::new(built.join("klamm-chaos"));
+    chaos.env("KLAMM_BROKER_BIN", built.join("klamm-broker"));
+    chaos.arg("--class-path").arg(format!("{}:{}", classes.display(), library.display()));
+    chaos.arg("--scratch").arg(target.join("chaos"));
+    chaos.args(["--seed", &args.seed.to_string()]);
+    chaos.args(args.scenario.iter().flat_map(|name| ["--scenario", name]));
+    chaos.args(args.injections.map(|n| format!("--injections={n}")));
+    if release {
+        chaos.arg("--figures-count");
+    }
+    if args.report {
+        chaos.arg("--whole").arg("--report").arg(root.join("docs/reliability.md"));
+    }
+    shell::run(&mut chaos)
+}
+
+/// Compiles the clients against Kafka's libraries.
+fn compile(sources: &Path, library: &Path, into: &Path) -> Result<()> {
+    let package = sources.join("klamm/chaos");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&package).with_context(|| package.display().to_string())? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    let mut javac = Command::new("javac");
+    javac.args(["-nowarn", "--release", "17", "-cp"]).arg(library).arg("-d").arg(into);
+    shell::run(javac.args(files))
+}
