@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use klamm_harness::{Cluster, until};
+use klamm_harness::{Client, Cluster, Topology, until};
 
 use crate::clock::Moment;
 use crate::gaps;
@@ -123,18 +123,15 @@ impl Bed {
         let start = Instant::now();
         let mut brokers = self.cluster.broker_ids();
         brokers.sort_unstable();
-        let mut client = self.cluster.client().timeout(Duration::from_secs(2));
+        let mut clients = Vec::new();
+        for id in &brokers {
+            clients.push(Client::new(&self.cluster.address(*id)?).timeout(Duration::from_secs(2)));
+        }
         let partitions = self.setting.partitions;
-        until(PATIENCE, "every ISR is full", || {
-            let topology = client.topology()?;
-            for partition in 0..partitions {
-                let isr = topology.isr(TOPIC, partition)?;
-                let full = topology.replicas(TOPIC, partition)?.len();
-                ensure!(isr.len() == full, "that of partition {partition} is {isr:?}");
+        until(PATIENCE, "every broker says that every ISR is full", || {
+            for client in &mut clients {
+                is_whole(&client.topology()?, partitions, &brokers)?;
             }
-            let mut live = topology.brokers();
-            live.sort_unstable();
-            ensure!(live == brokers, "the live brokers are {live:?}");
             Ok(Some(()))
         })?;
         self.cluster.wait_ready()?;
@@ -180,6 +177,19 @@ impl Bed {
         }
         Ok(())
     }
+}
+
+/// Whether every partition has its full ISR and every broker is alive.
+fn is_whole(topology: &Topology, partitions: i32, brokers: &[i32]) -> Result<()> {
+    for partition in 0..partitions {
+        let isr = topology.isr(TOPIC, partition)?;
+        let full = topology.replicas(TOPIC, partition)?.len();
+        ensure!(isr.len() == full, "that of partition {partition} is {isr:?}");
+    }
+    let mut live = topology.brokers();
+    live.sort_unstable();
+    ensure!(live == brokers, "the live brokers are {live:?}");
+    Ok(())
 }
 
 /// The last offset of each partition that the final read saw.

@@ -1,7 +1,9 @@
 //! `klamm-chaos`: faults under real broker processes while real clients go on, and a report of what held.
 
 mod bed;
+mod broken;
 mod clock;
+mod forgetful;
 mod gaps;
 mod history;
 mod jail;
@@ -11,6 +13,7 @@ mod row;
 mod run;
 mod scenarios;
 mod shell;
+mod wire;
 mod workload;
 
 use std::path::PathBuf;
@@ -19,6 +22,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
+use crate::broken::Broken;
 use crate::row::Row;
 use crate::run::{Plan, Run};
 use crate::scenarios::Scenario;
@@ -42,6 +46,9 @@ struct Cli {
     /// Hold the figures against their bars, too: what a debug build measures says little.
     #[arg(long)]
     figures_count: bool,
+    /// Break something on purpose: the run must fail.
+    #[arg(long)]
+    broken: Option<Broken>,
     /// Class path of the clients' classes and libraries.
     #[arg(long)]
     class_path: String,
@@ -72,6 +79,7 @@ fn main() -> Result<ExitCode> {
         seed: cli.seed,
         whole: cli.whole,
         injections: cli.injections,
+        broken: cli.broken,
         class_path: ClassPath(cli.class_path.clone()),
         scratch: cli.scratch.canonicalize().context("the scratch folder")?,
     };

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use klamm_harness::ClusterSpec;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::broken::Broken;
 use crate::row::Row;
 use crate::scenarios::Scenario;
-use crate::workload::ClassPath;
+use crate::workload::{ClassPath, Setting};
 
 /// What every scenario is run with.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Plan {
     pub injections: Option<usize>,
     /// The clients' classes and what they need.
     pub class_path: ClassPath,
+    /// What is broken on purpose.
+    pub broken: Option<Broken>,
     /// Where files go that are no broker's.
     pub scratch: PathBuf,
 }
@@ -54,6 +58,17 @@ impl Run {
         Self { plan: plan.clone(), random: StdRng::seed_from_u64(own), count, row }
     }
 
+    /// Combined nodes as every scenario has them.
+    pub fn spec(&self, brokers: i32) -> ClusterSpec {
+        let spec = ClusterSpec::new(brokers);
+        self.plan.broken.map_or(spec.clone(), |broken| broken.spec(spec))
+    }
+
+    /// Clients as a scenario wants them.
+    pub fn setting(&self, setting: Setting) -> Setting {
+        self.plan.broken.map_or(setting.clone(), |broken| broken.setting(setting))
+    }
+
     /// One of these.
     pub fn choose<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         (!from.is_empty()).then(|| from[self.random.random_range(0..from.len())].clone())
@@ -61,8 +76,13 @@ impl Run {
 
     /// Notes an injection whose effect was observed, and its figure.
     pub fn injected(&mut self, figure: Duration) {
+        self.injected_under(&[0], figure);
+    }
+
+    /// Notes an injection that concerned these partitions; what concerned none has no figure.
+    pub fn injected_under(&mut self, partitions: &[i32], figure: Duration) {
         self.row.injected += 1;
-        self.row.samples.push(figure);
+        self.row.samples.extend((!partitions.is_empty()).then_some(figure));
         let (injected, count) = (self.row.injected, self.count);
         eprintln!("  {injected}/{count}: {} ms", figure.as_millis());
     }

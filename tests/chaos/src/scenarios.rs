@@ -1,10 +1,19 @@
 //! The scenarios, one file each: a fault, injected again and again while clients go on, and the bar that it is held against.
 
+mod bit_flipped;
 mod controller_killed;
 mod controllers_gone;
+mod disk_full;
+mod leader_isolated;
 mod leader_killed;
 mod leader_stopped;
+mod lossy;
+mod mixed;
+mod partitioned;
+mod power_lost;
+mod power_lost_everywhere;
 mod rolled;
+mod sync_failed;
 
 use std::time::Duration;
 
@@ -34,7 +43,18 @@ pub struct Scenario {
 pub const ALL: &[Scenario] = &[
     leader_killed::SCENARIO,
     leader_stopped::SCENARIO,
+    leader_isolated::SCENARIO,
     controller_killed::SCENARIO,
     controllers_gone::SCENARIO,
     rolled::SCENARIO,
+    partitioned::ONE_WAY,
+    partitioned::BRIDGE,
+    partitioned::MAJORITY,
+    lossy::SCENARIO,
+    power_lost::SCENARIO,
+    power_lost_everywhere::SCENARIO,
+    disk_full::SCENARIO,
+    sync_failed::SCENARIO,
+    bit_flipped::SCENARIO,
+    mixed::SCENARIO,
 ];

@@ -405,6 +405,18 @@ impl Cluster {
         Ok(())
     }
 
+    /// SIGTERM, then SIGKILL if the controlled shutdown takes longer than `limit`; whether it ended by itself.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn terminate_within(&mut self, id: i32, limit: Duration) -> Result<bool> {
+        let process = self.process(id)?;
+        process.signal(Signal::TERM)?;
+        let ended = process.wait(limit).is_ok();
+        process.kill();
+        Ok(ended)
+    }
+
     /// SIGTERM to every node, then waits for all of them, however they end.
     ///
     /// # Errors

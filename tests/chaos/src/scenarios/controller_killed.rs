@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use klamm_harness::{ClusterSpec, Roles};
+use klamm_harness::Roles;
 
 use super::Scenario;
 use crate::bed::Bed;
@@ -24,8 +24,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 fn run(run: &mut Run) -> Result<()> {
-    let cluster = ClusterSpec::new(3).roles(Roles::Separate { controllers: 3 }).start()?;
-    let mut bed = Bed::start(run, cluster, Setting::default())?;
+    let cluster = run.spec(3).roles(Roles::Separate { controllers: 3 }).start()?;
+    let mut bed = Bed::start(run, cluster, run.setting(Setting::default()))?;
     bed.clients.command("change")?;
     let retries = bed.clients.command("retries")?;
     for _ in 0..run.count {

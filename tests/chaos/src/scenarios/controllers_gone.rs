@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use klamm_harness::{ClusterSpec, Roles};
+use klamm_harness::Roles;
 
 use super::Scenario;
 use crate::bed::Bed;
@@ -24,8 +24,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 fn run(run: &mut Run) -> Result<()> {
     let away = Duration::from_secs(if run.plan.whole { 600 } else { 15 });
-    let cluster = ClusterSpec::new(3).roles(Roles::Separate { controllers: 3 }).start()?;
-    let mut bed = Bed::start(run, cluster, Setting::default())?;
+    let cluster = run.spec(3).roles(Roles::Separate { controllers: 3 }).start()?;
+    let mut bed = Bed::start(run, cluster, run.setting(Setting::default()))?;
     for _ in 0..run.count {
         let active = bed.cluster.controller()?;
         let controllers: Vec<i32> = bed.cluster.ids().into_iter().filter(|id| *id >= 100).collect();

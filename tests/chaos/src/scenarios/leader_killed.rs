@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use klamm_harness::ClusterSpec;
 
 use super::Scenario;
 use crate::bed::Bed;
@@ -22,7 +21,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 fn run(run: &mut Run) -> Result<()> {
-    let mut bed = Bed::start(run, ClusterSpec::new(3).start()?, Setting::default())?;
+    let mut bed = Bed::start(run, run.spec(3).start()?, run.setting(Setting::default()))?;
     for _ in 0..run.count {
         let (victim, led) = bed.leader(run)?;
         let mark = bed.mark();

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use klamm_harness::ClusterSpec;
 
 use super::Scenario;
 use crate::bed::Bed;
@@ -27,7 +26,7 @@ pub(super) const NOTICES_SILENCE: Duration = Duration::from_millis(500);
 
 fn run(run: &mut Run) -> Result<()> {
     let setting = Setting { request_timeout: NOTICES_SILENCE, ..Setting::default() };
-    let mut bed = Bed::start(run, ClusterSpec::new(3).start()?, setting)?;
+    let mut bed = Bed::start(run, run.spec(3).start()?, run.setting(setting))?;
     for _ in 0..run.count {
         let (victim, led) = bed.leader(run)?;
         let mark = bed.mark();

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use klamm_harness::ClusterSpec;
 
 use super::Scenario;
 use crate::bed::Bed;
@@ -22,7 +21,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 fn run(run: &mut Run) -> Result<()> {
-    let mut bed = Bed::start(run, ClusterSpec::new(3).start()?, Setting::default())?;
+    let mut bed = Bed::start(run, run.spec(3).start()?, run.setting(Setting::default()))?;
     let order = bed.cluster.broker_ids();
     for id in order.into_iter().cycle().take(run.count) {
         let led = bed.led_by(id)?;
@@ -32,7 +31,7 @@ fn run(run: &mut Run) -> Result<()> {
         bed.gap(mark, fault, &led)?;
         bed.cluster.restart(id)?;
         bed.heal(run)?;
-        run.injected(bed.longest_gap_since(mark, fault, &led));
+        run.injected_under(&led, bed.longest_gap_since(mark, fault, &led));
     }
     let mark = run.row.notes.len();
     bed.finish(run)?;
