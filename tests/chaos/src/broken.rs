@@ -13,6 +13,10 @@ pub enum Broken {
     NoSync,
 }
 
+/// What is broken, the scenario that must notice, and how many injections it gets.
+pub const PROOFS: &[(Broken, &str, usize)] =
+    &[(Broken::AcksOne, "leader-stopped", 3), (Broken::NoSync, "power-lost-everywhere", 1)];
+
 impl Broken {
     /// Breaks what brokers are configured with.
     pub fn spec(self, spec: ClusterSpec) -> ClusterSpec {

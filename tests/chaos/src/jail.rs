@@ -49,6 +49,9 @@ pub fn settle_in() -> Result<()> {
         drop(std::io::stdin().read(&mut [0]));
         std::process::exit(1);
     });
+    // What is unmounted here goes from the namespaces of the nodes, too, which copy the mounts that they find: a disk that one of
+    // them kept would never end.
+    crate::shell::run("mount", &["--make-rshared", "/"])?;
     crate::shell::run("mount", &["-t", "tmpfs", "none", "/run"])?;
     crate::shell::run("ip", &["link", "set", "lo", "up"])
 }

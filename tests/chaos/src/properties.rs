@@ -23,8 +23,11 @@ use crate::history::Lines;
 /// `Err` says what does not hold.
 pub type Verdict = Result<(), String>;
 
+/// A check of a history.
+type Check = fn(Lines<'_>) -> Verdict;
+
 /// Every property of the clients' history, by its name.
-const ALL: &[(&str, fn(Lines<'_>) -> Verdict)] = &[
+const ALL: &[(&str, Check)] = &[
     ("P1 no lost write", p01_no_lost_write::check),
     ("P2 everything seen", p02_everything_seen::check),
     ("P3 one value an offset", p03_one_value_an_offset::check),
@@ -41,9 +44,7 @@ const ALL: &[(&str, fn(Lines<'_>) -> Verdict)] = &[
 
 /// Every property that does not hold, with the first thing that shows it.
 pub fn violations(lines: Lines<'_>) -> Vec<String> {
-    let broken = |(name, check): &(&str, fn(Lines<'_>) -> Verdict)| {
-        check(lines).err().map(|what| format!("{name}: {what}"))
-    };
+    let broken = |(name, check): &(&str, Check)| check(lines).err().map(|what| format!("{name}: {what}"));
     ALL.iter().filter_map(broken).collect()
 }
 

@@ -55,7 +55,8 @@ impl Row {
 /// Samples as `p50 / p99 / max` in milliseconds.
 pub fn figures(samples: &[Duration]) -> String {
     let shown = [0.5, 0.99, 1.0].map(|share| percentile(samples, share));
-    let millis = |value: Option<Duration>| value.map_or("–".to_owned(), |v| format!("{}", v.as_millis()));
+    let millis =
+        |value: Option<Duration>| value.map_or_else(|| "–".to_owned(), |v| v.as_millis().to_string());
     if samples.is_empty() { "–".to_owned() } else { shown.map(millis).join(" / ") }
 }
 

@@ -40,13 +40,17 @@ pub struct Run {
     pub count: usize,
     /// What was found so far.
     pub row: Row,
+    /// Whether clients reach leaders that are cut off and do not know yet that others lead. Those answer with what was the
+    /// latest offset when they led, in Kafka too, as its protocol has no lease for readers: P14 is reported, but no violation.
+    pub reaches_zombies: bool,
 }
 
 impl Run {
     /// A run of a scenario: the same seed makes the same choices.
     pub fn new(plan: &Plan, scenario: &Scenario) -> Self {
         let own = scenario.name.bytes().fold(plan.seed, |hash, byte| hash.rotate_left(5) ^ u64::from(byte));
-        let count = plan.injections.unwrap_or(if plan.whole { scenario.whole } else { scenario.slice });
+        let own_count = if plan.whole { scenario.whole } else { scenario.slice.max(1) };
+        let count = plan.injections.unwrap_or(own_count);
         let row = Row {
             scenario: scenario.name.to_owned(),
             fault: scenario.fault.to_owned(),
@@ -55,18 +59,24 @@ impl Run {
             wanted: count,
             ..Row::default()
         };
-        Self { plan: plan.clone(), random: StdRng::seed_from_u64(own), count, row }
+        Self { plan: plan.clone(), random: StdRng::seed_from_u64(own), count, row, reaches_zombies: false }
     }
 
     /// Combined nodes as every scenario has them.
     pub fn spec(&self, brokers: i32) -> ClusterSpec {
         let spec = ClusterSpec::new(brokers);
-        self.plan.broken.map_or(spec.clone(), |broken| broken.spec(spec))
+        match self.plan.broken {
+            Some(broken) => broken.spec(spec),
+            None => spec,
+        }
     }
 
     /// Clients as a scenario wants them.
     pub fn setting(&self, setting: Setting) -> Setting {
-        self.plan.broken.map_or(setting.clone(), |broken| broken.setting(setting))
+        match self.plan.broken {
+            Some(broken) => broken.setting(setting),
+            None => setting,
+        }
     }
 
     /// One of these.

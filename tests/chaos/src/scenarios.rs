@@ -4,6 +4,7 @@ mod bit_flipped;
 mod controller_killed;
 mod controllers_gone;
 mod disk_full;
+mod kafka_leader_killed;
 mod leader_isolated;
 mod leader_killed;
 mod leader_stopped;
@@ -31,7 +32,7 @@ pub struct Scenario {
     pub bar: &'static str,
     /// The bar of the 99th percentile of its figure.
     pub limit: Option<Duration>,
-    /// Injections in the slice that CI runs.
+    /// Injections in the slice that CI runs; none leaves the scenario out of it.
     pub slice: usize,
     /// Injections in the whole.
     pub whole: usize,
@@ -42,6 +43,7 @@ pub struct Scenario {
 /// All of them, in the order of the report.
 pub const ALL: &[Scenario] = &[
     leader_killed::SCENARIO,
+    kafka_leader_killed::SCENARIO,
     leader_stopped::SCENARIO,
     leader_isolated::SCENARIO,
     controller_killed::SCENARIO,

@@ -7,10 +7,13 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+mod file;
+
+use file::Change;
+pub use file::File;
+
 /// Number of the root folder, as FUSE has it.
 pub const ROOT: u64 = 1;
-/// What a disk writes whole or not at all.
-const SECTOR: usize = 512;
 
 /// Why something cannot be done, as the kernel names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,36 +39,6 @@ pub enum Loss {
     Some,
 }
 
-/// A change of a file that is not durable.
-#[derive(Clone, Debug)]
-enum Change {
-    Write { at: usize, bytes: Vec<u8> },
-    Resize(usize),
-}
-
-impl Change {
-    fn apply(&self, content: &mut Vec<u8>) {
-        match self {
-            Self::Write { at, bytes } => {
-                let end = at + bytes.len();
-                if content.len() < end {
-                    content.resize(end, 0);
-                }
-                content[*at..end].copy_from_slice(bytes);
-            }
-            Self::Resize(length) => content.resize(*length, 0),
-        }
-    }
-}
-
-/// A file.
-#[derive(Clone, Debug, Default)]
-pub struct File {
-    content: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
-}
-
 /// A folder: names and what they stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Folder {
@@ -86,7 +59,7 @@ impl Node {
     /// Bytes of a file.
     pub fn len(&self) -> u64 {
         match self {
-            Self::File(file) => file.content.len() as u64,
+            Self::File(file) => file.content().len() as u64,
             Self::Folder(_) => 0,
         }
     }
@@ -222,9 +195,9 @@ impl Store {
     /// Bytes of a file; fewer at its end.
     pub fn read(&self, number: u64, at: u64, count: usize) -> Result<&[u8], Refused> {
         let Node::File(file) = self.node(number)? else { return Err(Refused::Missing) };
-        let start = usize::try_from(at).unwrap_or(usize::MAX).min(file.content.len());
-        let end = start.saturating_add(count).min(file.content.len());
-        Ok(&file.content[start..end])
+        let start = usize::try_from(at).unwrap_or(usize::MAX).min(file.content().len());
+        let end = start.saturating_add(count).min(file.content().len());
+        Ok(&file.content()[start..end])
     }
 
     /// Writes to a file.
@@ -240,9 +213,7 @@ impl Store {
     }
 
     fn change(&mut self, number: u64, change: Change) -> Result<(), Refused> {
-        let file = self.file(number)?;
-        change.apply(&mut file.content);
-        file.unsynced.push(change);
+        self.file(number)?.change(change);
         Ok(())
     }
 
@@ -258,13 +229,10 @@ impl Store {
         if let Some(failing) = fails {
             failing.remaining -= 1;
             self.counts.failed += 1;
-            self.file(number)?.unsynced.clear();
+            self.file(number)?.give_up();
             return Err(Refused::Broken);
         }
-        let file = self.file(number)?;
-        for change in std::mem::take(&mut file.unsynced) {
-            change.apply(&mut file.durable);
-        }
+        self.file(number)?.sync();
         self.counts.synced += 1;
         Ok(())
     }
@@ -311,29 +279,6 @@ impl Store {
         }
         found.sort_unstable();
         found
-    }
-}
-
-impl File {
-    /// Returns how many changes are gone, whole or in part.
-    fn lose_power(&mut self, loss: Loss, random: &mut StdRng) -> usize {
-        let mut forgotten = 0;
-        for change in std::mem::take(&mut self.unsynced) {
-            match change {
-                Change::Write { at, bytes } if loss == Loss::Some && random.random_bool(0.5) => {
-                    let sectors = bytes.len().div_ceil(SECTOR);
-                    let kept = (random.random_range(0..=sectors) * SECTOR).min(bytes.len());
-                    forgotten += usize::from(kept < bytes.len());
-                    Change::Write { at, bytes: bytes[..kept].to_vec() }.apply(&mut self.durable);
-                }
-                Change::Resize(_) if loss == Loss::Some && random.random_bool(0.5) => {
-                    change.apply(&mut self.durable)
-                }
-                _ => forgotten += 1,
-            }
-        }
-        self.content = self.durable.clone();
-        forgotten
     }
 }
 

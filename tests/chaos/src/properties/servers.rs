@@ -13,13 +13,14 @@ use crate::workload::TOPIC;
 /// # Errors
 /// A node does not stop, or its files cannot be read.
 pub fn violations(cluster: &mut Cluster, partitions: i32) -> Result<Vec<String>> {
+    let topology = cluster.client().topology()?;
     for id in cluster.ids() {
         cluster.terminate(id)?;
     }
     let mut broken = Vec::new();
     for partition in 0..partitions {
         let mut copies = Vec::new();
-        for id in cluster.broker_ids() {
+        for id in topology.replicas(TOPIC, partition)? {
             copies.push((id, segments(&cluster.data_dir(id)?.join(format!("{TOPIC}-{partition}")))?));
         }
         if let [(first, bytes), rest @ ..] = copies.as_slice() {

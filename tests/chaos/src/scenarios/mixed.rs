@@ -63,10 +63,15 @@ struct Scene {
     wire: Wire,
     disks: Disks,
     stopped: BTreeSet<i32>,
+    /// What has happened since all was well, and whether its effect is known already.
+    happened: Vec<(Event, bool)>,
+    /// Packets that were lost until then.
+    lost: usize,
 }
 
 fn run(run: &mut Run) -> Result<()> {
     let mut disks = Disks::default();
+    run.reaches_zombies = true;
     let wire = Wire::of(&NODES)?;
     let mut spec = run.spec(3);
     for id in NODES {
@@ -74,7 +79,7 @@ fn run(run: &mut Run) -> Result<()> {
     }
     let cluster = disks.start(spec)?;
     let bed = Bed::start(run, cluster, setting(&wire, run))?;
-    let mut scene = Scene { bed, wire, disks, stopped: BTreeSet::new() };
+    let mut scene = Scene { bed, wire, disks, stopped: BTreeSet::new(), happened: Vec::new(), lost: 0 };
     while run.row.injected < run.count {
         let events = run.random.random_range(1..=3);
         for _ in 0..events {
@@ -82,7 +87,7 @@ fn run(run: &mut Run) -> Result<()> {
             scene.happen(run)?;
         }
         scene.any_moment(run);
-        let took = scene.heal()?;
+        let took = scene.heal(run)?;
         run.row.convergence.push(took);
         run.row.samples.push(took);
         eprintln!("  {}/{}: healed in {} ms", run.row.injected, run.count, took.as_millis());
@@ -133,8 +138,27 @@ impl Scene {
                 self.disks.of(node)?.store().failing = Some(FailingSyncs { ending: ".log", remaining: 1 });
             }
         }
-        run.row.injected += 1;
+        let shows_later =
+            matches!(event, Event::Isolated | Event::Unheard | Event::Deaf | Event::Lossy | Event::SyncFails);
+        self.happened.push((event, !shows_later));
         Ok(())
+    }
+
+    /// How many of the events since all was well have had an effect that was observed.
+    fn observed(&mut self, syncs_failed: usize) -> usize {
+        let lost = self.wire.withheld().lost;
+        let (withheld, mut failed) = (lost > self.lost, syncs_failed);
+        self.lost = lost;
+        let is_observed = |(event, known): (Event, bool)| match event {
+            _ if known => true,
+            Event::SyncFails => {
+                let one_more = failed > 0;
+                failed = failed.saturating_sub(1);
+                one_more
+            }
+            _ => withheld,
+        };
+        std::mem::take(&mut self.happened).into_iter().map(is_observed).filter(|observed| *observed).count()
     }
 
     /// What happens from now on to packets from and to a node.
@@ -150,7 +174,8 @@ impl Scene {
     }
 
     /// Undoes everything and waits until all is well; how long that took.
-    fn heal(&mut self) -> Result<Duration> {
+    fn heal(&mut self, run: &mut Run) -> Result<Duration> {
+        let mut syncs_failed = 0;
         self.wire.heal();
         for id in std::mem::take(&mut self.stopped) {
             self.bed.cluster.resume(id)?;
@@ -158,6 +183,7 @@ impl Scene {
         for id in NODES {
             let failing = self.disks.of(id)?.store().failing.take();
             let failed = failing.is_some_and(|failing| failing.remaining == 0);
+            syncs_failed += usize::from(failed);
             // A directory that is offline stays so for the life of the process.
             if failed && self.bed.cluster.is_running(id) {
                 self.bed.cluster.kill(id)?;
@@ -166,6 +192,7 @@ impl Scene {
                 self.bed.cluster.restart(id)?;
             }
         }
+        run.row.injected += self.observed(syncs_failed);
         let start = Instant::now();
         self.bed.converge()?;
         ensure!(NODES.into_iter().all(|id| self.bed.cluster.is_running(id)), "a node has ended by itself");
