@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use klamm_harness::{Client, Cluster, Topology, until};
 
 use crate::clock::Moment;
@@ -17,6 +17,9 @@ use crate::workload::{Setting, TOPIC, Workload};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Lines of the journal before a fault that are looked at for the last acknowledgement: some seconds' worth.
 const LINES_BEFORE: usize = 6_000;
+
+/// How often the active controller stops and returns so that others lead.
+const ROUNDS: usize = 5;
 
 /// A cluster and its clients.
 pub struct Bed {
@@ -62,19 +65,27 @@ impl Bed {
             .collect())
     }
 
-    /// A node that leads partitions, and those: at random, and never the active controller.
+    /// A node that leads partitions, and those: at random, and never the active controller. Where that alone leads, it stops
+    /// and returns, until others do.
     ///
     /// # Errors
     /// There is none in time.
     pub fn leader(&mut self, run: &mut Run) -> Result<(i32, Vec<i32>)> {
-        let controller = self.cluster.controller()?;
-        let others: Vec<i32> = self.cluster.broker_ids().into_iter().filter(|id| *id != controller).collect();
-        let mut leaders = Vec::new();
-        for id in others {
-            leaders.push((id, self.led_by(id)?));
+        for _ in 0..ROUNDS {
+            let controller = self.cluster.controller()?;
+            let mut leaders = Vec::new();
+            for id in self.cluster.broker_ids().into_iter().filter(|id| *id != controller) {
+                leaders.push((id, self.led_by(id)?));
+            }
+            leaders.retain(|(_, led)| !led.is_empty());
+            if let Some(leader) = run.choose(&leaders) {
+                return Ok(leader);
+            }
+            self.cluster.terminate(controller)?;
+            self.cluster.restart(controller)?;
+            self.converge()?;
         }
-        leaders.retain(|(_, led)| !led.is_empty());
-        run.choose(&leaders).context("no broker leads but the active controller")
+        bail!("no broker leads but the active controller")
     }
 
     /// Where in the journal to look for what happens from now on.

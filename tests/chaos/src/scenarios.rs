@@ -7,6 +7,7 @@ mod disk_full;
 mod kafka_leader_killed;
 mod leader_isolated;
 mod leader_killed;
+mod leader_rotten;
 mod leader_stopped;
 mod lossy;
 mod mixed;
@@ -58,5 +59,6 @@ pub const ALL: &[Scenario] = &[
     disk_full::SCENARIO,
     sync_failed::SCENARIO,
     bit_flipped::SCENARIO,
+    leader_rotten::SCENARIO,
     mixed::SCENARIO,
 ];

@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use super::Scenario;
 use crate::bed::Bed;
+use crate::clock::Moment;
 use crate::run::Run;
 use crate::workload::Setting;
 
@@ -51,11 +52,14 @@ fn run(run: &mut Run) -> Result<()> {
         bed.any_moment(run)?;
         let victim = run.choose(&bed.cluster.broker_ids()).context("a broker")?;
         let unclean = run.random.random_bool(0.5);
+        let (led, mark, fault) = (bed.led_by(victim)?, bed.mark(), Moment::now());
         if unclean {
             bed.cluster.kill(victim)?
         } else {
             bed.cluster.terminate(victim)?
         }
+        // Others lead before it returns: what becomes of a leader that returns damaged is a scenario of its own.
+        bed.gap(mark, fault, &led)?;
         let flip = flip(&bed.cluster.data_dir(victim)?, number, run)?;
         let fate = bed.restart_with(victim, &flip)?;
         eprintln!("  {number}: {} byte {} (unclean stop: {unclean}): {fate:?}", flip.file.display(), flip.at);

@@ -43,10 +43,7 @@ fn run(run: &mut Run) -> Result<()> {
     for _ in 0..run.count {
         let before = leaderships(&mut bed, &partitions)?;
         let counts = wire.withheld();
-        for from in ids {
-            ids.into_iter().filter(|to| *to != from).try_for_each(|to| wire.set(from, to, LINK))?;
-            wire.set_clients(from, LINK)?;
-        }
+        spoil(&wire, &ids)?;
         let (fault, mark) = (Moment::now(), bed.clients.history().len());
         bed.clients.until(Duration::from_secs(90), "sends go on over lossy links", mark, |lines| {
             lines
@@ -82,6 +79,15 @@ fn run(run: &mut Run) -> Result<()> {
         .notes
         .push(format!("{} packets lost, {} held back, {} sent twice", all.lost, all.delayed, all.doubled));
     bed.finish(run)
+}
+
+/// Makes every link lossy.
+fn spoil(wire: &Wire, ids: &[i32]) -> Result<()> {
+    for from in ids {
+        ids.iter().filter(|to| *to != from).try_for_each(|to| wire.set(*from, *to, LINK))?;
+        wire.set_clients(*from, LINK)?;
+    }
+    Ok(())
 }
 
 /// Leader and leader epoch of every partition, and the active controller.
