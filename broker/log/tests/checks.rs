@@ -10,8 +10,11 @@ use klamm_log::{Checked, Disk, Log, OpenMode, OpenOptions, SimDisk};
 use proptest::prelude::*;
 use support::{DIR, batch, open, sim_disk, small_config, write_all};
 
-/// A closed log of several segments and epochs: the disk, the batches by base offset, and the end.
-fn closed_log(batches: usize) -> (SimDisk, Arc<dyn Disk>, Vec<(i64, Bytes)>, i64) {
+/// What a read at each offset has to give.
+type Kept = Vec<(i64, Bytes)>;
+
+/// A closed log of several segments and epochs: the disk, what it holds, and the end.
+fn closed_log(batches: usize) -> (SimDisk, Arc<dyn Disk>, Kept, i64) {
     let sim = sim_disk(3);
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let (mut log, _) = open(&disk, small_config(), OpenOptions::default());
