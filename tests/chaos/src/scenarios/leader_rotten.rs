@@ -18,7 +18,6 @@ pub(super) const SCENARIO: Scenario = Scenario {
     fault: "leader SIGKILL, one bit of its log flipped, started again at once",
     bar: "the damage stays where it is: nothing lost",
     limit: None,
-    // Not in the slice: brokers do not hold it yet, as the number in the report says.
     slice: 3,
     whole: 50,
     run,
