@@ -35,6 +35,8 @@ pub enum Mutation {
     TruncationFailureIgnored,
     /// The stored recovery point stays where it was when a log is truncated below it.
     RecoveryPointOutlivesTruncation,
+    /// A damaged copy is cut while others still count on it.
+    DamageCutAtOnce,
     /// A disk counts as full until a write succeeds, also when nothing is left to write.
     DiskFullRemembered,
     /// The coordinator answers a commit before it is replicated.
@@ -90,6 +92,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::MarkerAfterFailure,
         Mutation::TruncationFailureIgnored,
         Mutation::DiskFullRemembered,
+        Mutation::DamageCutAtOnce,
         Mutation::RecoveryPointOutlivesTruncation,
         Mutation::CommitAnsweredEarly,
     ];

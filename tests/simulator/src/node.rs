@@ -14,6 +14,7 @@
 mod append;
 mod channel;
 mod clients;
+mod damage;
 mod fetch;
 mod fetcher;
 mod follow;
@@ -207,6 +208,7 @@ impl Node {
                 replica.step_leader(|leader| leader.step(klamm_replica::LeaderEvent::Tick, now_ms), sparks);
             });
         }
+        self.look_for_damage(out);
         self.after(crate::topology::LAG_MS / 2 * MS, NodeTimer::CheckLag, out);
     }
 

@@ -53,7 +53,7 @@ impl Node {
         Party::Controller(known.unwrap_or_else(guess))
     }
 
-    fn command(&mut self, command: Command, out: &mut Outbox) -> u64 {
+    pub(super) fn command(&mut self, command: Command, out: &mut Outbox) -> u64 {
         let id = out.id();
         let to = self.controller(out);
         out.send(self.party(), to, Message::Command { id, command: Box::new(command) });
@@ -113,10 +113,16 @@ impl Node {
         let Some(process) = self.process.as_mut() else { return };
         let is_life = process.life_call == Some(id);
         let is_alter = process.alter.call == Some(id);
+        let is_damage = process.damage_call.is_some_and(|(call, _)| call == id);
         if is_life {
             process.life_call = None;
         }
         match outcome {
+            Ok(reply) if is_damage => match *reply {
+                Reply::ReplicaDamage(reply) => self.damage_reported(Some(&reply), out),
+                _ => self.damage_reported(None, out),
+            },
+            Err(_) if is_damage => self.damage_reported(None, out),
             _ if !is_life && !is_alter => {}
             Err(_) => self.not_answered(is_alter, out),
             Ok(reply) => match *reply {
@@ -135,6 +141,9 @@ impl Node {
         let Some(process) = self.process.as_mut() else { return };
         let is_life = process.life_call == Some(id);
         let is_alter = process.alter.call == Some(id);
+        if process.damage_call.is_some_and(|(call, _)| call == id) {
+            process.damage_call = None;
+        }
         if is_life {
             process.life_call = None;
         }

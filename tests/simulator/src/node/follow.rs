@@ -7,6 +7,7 @@ use klamm_replica::{
 };
 use klamm_wire::ErrorCode;
 
+use super::damage::Damage;
 use super::replica::{Replica, Role, Sparks};
 use crate::message::Served;
 use crate::mutation::{Mutation, is_active};
@@ -15,10 +16,12 @@ impl Replica {
     /// The next fetch from `leader`; `None` when this replica does not follow it.
     pub(super) fn next_fetch(&self, leader: i32, now_ms: i64) -> Option<NextFetch> {
         match &self.role {
-            Role::Follower(follower) if follower.leader() == leader => Some(match self.disk_full {
-                true => NextFetch::At(now_ms + 500),
-                false => follower.next_fetch(now_ms),
-            }),
+            Role::Follower(follower) if follower.leader() == leader => {
+                Some(match self.disk_full || self.damage != Damage::None {
+                    true => NextFetch::At(now_ms + 500),
+                    false => follower.next_fetch(now_ms),
+                })
+            }
             _ => None,
         }
     }
@@ -39,6 +42,9 @@ impl Replica {
         now_ms: i64,
         sparks: &mut Sparks,
     ) -> Option<String> {
+        if self.damage != Damage::None {
+            return None;
+        }
         let answer = self.to_answer(&served);
         let Role::Follower(follower) = &mut self.role else { return None };
         let effects = follower.step(FollowerEvent::Answered { asked, answer }, now_ms);

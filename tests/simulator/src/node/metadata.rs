@@ -113,7 +113,11 @@ impl Node {
             eligible: meta.replicas.iter().filter_map(active).collect(),
             is_registered: is_registered || is_active(Mutation::LeadsBeforeRegistration),
         };
-        self.change(key, out, |replica, now_ms, sparks| replica.assign(&assignment, now_ms, sparks));
+        self.change(key, out, |replica, now_ms, sparks| {
+            replica.assign(&assignment, now_ms, sparks);
+            replica.repair(sparks);
+        });
+        self.renew_points(out);
     }
 
     /// Fencing, unfencing and registration decide who may join an ISR, and where leaders are dialled.

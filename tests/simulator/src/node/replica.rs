@@ -6,6 +6,7 @@ use klamm_log::{Log, WriteJob};
 use klamm_replica::{AlterPartition, FollowerState, LeaderState, LogEnds};
 use klamm_wire::ErrorCode;
 
+use super::damage::Damage;
 use crate::party::Party;
 
 /// What a replica does.
@@ -57,6 +58,9 @@ pub(crate) struct Replica {
     pub(super) io: Io,
     pub(crate) disk_full: bool,
     pub(super) acks: VecDeque<Waiter>,
+    pub(super) damage: Damage,
+    /// The leader epoch of the metadata, and whether it counts on this copy.
+    pub(super) counted: (i32, bool),
     /// The log ends below its stored recovery point, or has: that would vouch for what comes next.
     pub(super) outdated_point: bool,
     /// Up to where the invariants have seen this log.
@@ -114,6 +118,8 @@ impl Replica {
             io: Io::Idle,
             disk_full: false,
             acks: VecDeque::new(),
+            damage: Damage::None,
+            counted: (-1, true),
             outdated_point: false,
             checked_to: 0,
         }

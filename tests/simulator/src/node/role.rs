@@ -40,6 +40,8 @@ impl Replica {
         if matches!(self.role, Role::Offline) {
             return;
         }
+        let is_counted_on = [&meta.isr, &meta.elr].iter().any(|list| list.contains(&assignment.local));
+        self.counted = (meta.leader_epoch, is_counted_on);
         let leads = meta.leader == assignment.local && assignment.is_registered;
         let is_same_role = match &self.role {
             Role::Leader(_) => leads,

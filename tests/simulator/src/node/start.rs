@@ -45,6 +45,8 @@ pub(crate) struct Process {
     pub(super) has_failed: bool,
     pub(super) life_call: Option<u64>,
     pub(super) alter: AlterChannel,
+    /// A report of damage that is under way.
+    pub(super) damage_call: Option<(u64, Key)>,
     pub(super) active_controller: Option<usize>,
     pub(super) pull: Option<u64>,
     pub(super) pull_from: usize,
@@ -127,6 +129,7 @@ impl Node {
             has_failed: false,
             life_call: None,
             alter: AlterChannel::default(),
+            damage_call: None,
             active_controller: None,
             pull: None,
             pull_from: out.random.index(CONTROLLERS),
@@ -178,6 +181,9 @@ impl Node {
         let (log, report) = Log::open(disk, process.dir.partition_dir(topic, index), config, options)?;
         let (node, end) = (self.id, log.end_offset());
         out.note(|| format!("node {node} opens partition {key}, end {end}: {options:?} {report:?}"));
+        if report.cut.is_some() && process.dir.was_clean_shutdown() {
+            process.previous_broker_epoch = -1;
+        }
         let mut replica = Replica::new(log, high_watermark);
         replica.outdated_point = end < options.recovery_point;
         process.replicas[key] = Some(replica);

@@ -102,6 +102,7 @@ impl Replica {
             Ok(_) => {
                 self.disk_full = false;
                 self.stored(now_ms, sparks);
+                self.repair(sparks);
                 if again || self.log.has_pending() { Next::Again } else { Next::Idle }
             }
             Err(error) if is_disk_full(&error) => {

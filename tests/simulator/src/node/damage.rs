@@ -1,0 +1,140 @@
+//! Copies that are not what was written: looked for, given up where others hold them, cut, and fetched again.
+
+use klamm_log::Checked;
+use klamm_metadata::controller::Command;
+use klamm_replica::{FollowerStart, FollowerState};
+use klamm_wire::messages::replica_damage_request::ReplicaDamageRequest;
+use klamm_wire::messages::replica_damage_response::ReplicaDamageResponse;
+
+use super::Node;
+use super::replica::{Replica, Role, Sparks};
+use crate::message::Key;
+use crate::mutation::{Mutation, is_active};
+use crate::outbox::Outbox;
+
+/// Bytes that are checked at a time.
+const PIECE: u64 = 4_096;
+
+/// What is known to be wrong with a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damage {
+    None,
+    /// Nothing at or behind the offset is known to be sound.
+    Found(i64),
+    /// The same, and from this leader epoch on nobody counts on this copy.
+    GivenUp {
+        offset: i64,
+        leader_epoch: i32,
+    },
+}
+
+impl Node {
+    /// Looks through what nobody has looked at, and asks the controller to count on others where something is wrong.
+    pub(super) fn look_for_damage(&mut self, out: &mut Outbox) {
+        for key in 0..self.topology.partitions() {
+            let found = self.change(key, out, |replica, _, sparks| replica.examine(sparks)).flatten();
+            self.renew_points(out);
+            if let Some(offset) = found {
+                let node = self.id;
+                out.note(|| format!("node {node}: partition {key} is damaged at {offset}"));
+                self.report_damage(key, out);
+            }
+        }
+    }
+
+    fn report_damage(&mut self, key: Key, out: &mut Outbox) {
+        let (topic, partition_index) = self.topology.name(key);
+        let Some(process) = self.process.as_ref().filter(|process| process.damage_call.is_none()) else {
+            return;
+        };
+        let topic_id = process.image.topic(topic).map(|topic| topic.id).unwrap_or_default();
+        let request = ReplicaDamageRequest {
+            broker_id: self.id as i32,
+            broker_epoch: process.broker_epoch,
+            topic_id,
+            partition_index,
+            ..ReplicaDamageRequest::default()
+        };
+        let id = self.command(Command::ReplicaDamage(request), out);
+        if let Some(process) = self.process.as_mut() {
+            process.damage_call = Some((id, key));
+        }
+    }
+
+    /// The controller's answer; `None` when there was none in time.
+    pub(super) fn damage_reported(&mut self, answer: Option<&ReplicaDamageResponse>, out: &mut Outbox) {
+        let Some((_, key)) = self.process.as_mut().and_then(|process| process.damage_call.take()) else {
+            return;
+        };
+        let Some(answer) = answer.filter(|answer| answer.error_code == 0) else { return };
+        let leader_epoch = answer.leader_epoch;
+        self.change(key, out, |replica, _, sparks| {
+            if let Damage::Found(offset) = replica.damage {
+                replica.damage = Damage::GivenUp { offset, leader_epoch };
+                replica.repair(sparks);
+            }
+        });
+        self.renew_points(out);
+    }
+}
+
+impl Replica {
+    /// The offset from which on nothing is known to be sound, until it is given up.
+    fn examine(&mut self, sparks: &mut Sparks) -> Option<i64> {
+        if self.damage == Damage::None
+            && !matches!(self.role, Role::Offline)
+            && let Some(offset) = self.first_damage()
+        {
+            self.damage = Damage::Found(offset);
+            if is_active(Mutation::DamageCutAtOnce) {
+                self.damage = Damage::GivenUp { offset, leader_epoch: i32::MIN };
+                self.repair(sparks);
+            }
+        }
+        match self.damage {
+            Damage::Found(offset) => Some(offset),
+            Damage::None | Damage::GivenUp { .. } => None,
+        }
+    }
+
+    fn first_damage(&self) -> Option<i64> {
+        while let Some(mut check) = self.log.plan_check() {
+            loop {
+                match check.run(PIECE) {
+                    Ok(Checked::More) => {}
+                    Ok(Checked::Done) => break,
+                    Ok(Checked::Damaged { offset, .. }) => return Some(offset),
+                    // The disk fails elsewhere, too.
+                    Err(_) => return None,
+                }
+            }
+        }
+        None
+    }
+
+    /// Cuts the log before the damage, once the metadata counts on others.
+    pub(super) fn repair(&mut self, sparks: &mut Sparks) {
+        let Damage::GivenUp { offset, leader_epoch } = self.damage else { return };
+        let (known_epoch, is_counted_on) = self.counted;
+        let is_due = known_epoch >= leader_epoch && !is_counted_on;
+        let waits = !is_due && !is_active(Mutation::DamageCutAtOnce);
+        if waits || matches!(self.role, Role::Leader(_) | Role::Offline) || self.log.is_writing() {
+            return;
+        }
+        self.outdated_point = true;
+        self.checked_to = self.checked_to.min(offset);
+        if let Err(error) = self.log.truncate_to(offset) {
+            return self.go_offline(&error.to_string(), sparks);
+        }
+        self.damage = Damage::None;
+        self.high_watermark = self.high_watermark.min(self.log.end_offset());
+        if let Role::Follower(follower) = &self.role {
+            let (leader, leader_epoch) = (follower.leader(), follower.leader_epoch());
+            let (log, high_watermark) = (self.log_ends(), self.high_watermark);
+            let start = FollowerStart { leader, leader_epoch, log, high_watermark };
+            self.role = Role::Follower(FollowerState::new(start));
+            sparks.assigned_to = usize::try_from(leader).ok();
+            self.mark_dirty(sparks);
+        }
+    }
+}
