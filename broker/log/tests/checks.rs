@@ -98,6 +98,21 @@ fn a_log_that_is_cut_before_its_damage_goes_on() {
     );
 }
 
+#[test]
+fn a_start_behind_the_end_is_not_believed_after_a_clean_shutdown() {
+    let (_, disk, kept, end) = closed_log(80);
+    let options = OpenOptions {
+        clean_shutdown: true,
+        recovery_point: end,
+        log_start_offset: end + 1,
+        ..OpenOptions::default()
+    };
+    let (log, report) = open(&disk, small_config(), options);
+    assert!(report.start_ignored);
+    assert_eq!((log.start_offset(), log.end_offset()), (0, end));
+    assert!(read_each(&log).into_iter().map(|(at, bytes)| (at, bytes.expect("sound"))).eq(kept));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
 

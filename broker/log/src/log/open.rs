@@ -58,6 +58,8 @@ pub struct RecoveryReport {
     pub cut: Option<Cut>,
     /// The log ended before its start offset, and was emptied.
     pub emptied: bool,
+    /// The start offset lay behind the end of a log that was closed cleanly: it was not believed.
+    pub start_ignored: bool,
     /// `leader-epoch-checkpoint` was missing or damaged, and was built from the batches.
     pub rebuilt_epochs: bool,
 }
@@ -97,7 +99,9 @@ impl Log {
         let mut report = RecoveryReport { created, ..RecoveryReport::default() };
         log.remove_leftovers(&contents.leftovers)?;
         log.complete_swaps(&mut contents)?;
-        log.remove_before_start(&mut contents)?;
+        if !options.clean_shutdown {
+            log.remove_before_start(&mut contents)?;
+        }
         if !contents.segments.is_empty() {
             log.load(contents, &options, &mut report)?;
         }
@@ -187,6 +191,10 @@ impl Log {
         self.written_end = loaded.end_offset;
         let first = self.segments.first().map_or(0, |segment| segment.base_offset());
         self.start_offset = options.log_start_offset.max(first);
+        if self.end_offset < self.start_offset && options.clean_shutdown {
+            report.start_ignored = true;
+            self.start_offset = first;
+        }
         if self.end_offset < self.start_offset {
             report.emptied = true;
             return self.reset_to(self.start_offset);

@@ -10,7 +10,7 @@ use klamm_log::{
 };
 use klamm_wire::Str;
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{Replicas, setting};
@@ -109,7 +109,10 @@ impl Replicas {
             corruption: CorruptionPolicy::Truncate,
         };
         let (log, report) = Log::open(Arc::clone(&self.disk), dir.clone(), settings.log_config(), options)?;
-        if report.cut.is_some() && self.dir.was_clean_shutdown() {
+        let is_short =
+            report.cut.is_some() || known.recovery_point > log.end_offset() || report.start_ignored;
+        if is_short && self.dir.was_clean_shutdown() {
+            error!(topic = %existing.topic, partition = existing.index, ?report, ?known, "not what was closed cleanly");
             self.lost_durable.store(true, Ordering::Relaxed);
         }
         if report.cut.is_some() || report.emptied {
