@@ -140,28 +140,28 @@ impl DiskRead {
         Ok(())
     }
 
-    /// Where the search for `from` begins: at a batch that an index entry confirms. What it has passed over is checked, too.
+    /// Where the search for `from` begins. What it has passed over is checked, too.
     fn anchor(&self) -> Result<u64, ReadError> {
-        let entry = self.search(0.5, Wait::Allowed, |entry| entry.offset <= self.from)?;
-        let confirmed = match entry {
-            Some(entry) => self.check(entry, Wait::Allowed)?,
-            None => None,
-        };
-        Ok(confirmed.map_or(0, |found| found.position))
+        Ok(self.entry_before(Wait::Allowed)?.map_or(0, |(_, found)| found.position))
     }
 
     /// The batch that contains `from`, or the first one behind it.
     pub(crate) fn find_first(&self, wait: Wait) -> Result<Option<Found>, ReadError> {
-        let before = self.from.saturating_sub(self.files.base_offset());
-        let share =
-            before as f64 / self.frame.end_offset.saturating_sub(self.files.base_offset()).max(1) as f64;
-        let entry = self.search(share, wait, |entry| entry.offset <= self.from)?;
-        if let Some(entry) = entry
-            && let Some(found) = self.check(entry, wait)?
-        {
+        if let Some((entry, found)) = self.entry_before(wait)? {
             return if entry.offset == self.from { Ok(Some(found)) } else { self.scan_to(found.end(), wait) };
         }
         self.scan_to(0, wait)
+    }
+
+    /// The last index entry at or before `from` with its batch, if there is one and it is right.
+    fn entry_before(&self, wait: Wait) -> Result<Option<(OffsetEntry, Found)>, ReadError> {
+        let base = self.files.base_offset();
+        let before = self.from.saturating_sub(base);
+        let share = before as f64 / self.frame.end_offset.saturating_sub(base).max(1) as f64;
+        let Some(entry) = self.search(share, wait, |entry| entry.offset <= self.from)? else {
+            return Ok(None);
+        };
+        Ok(self.check(entry, wait)?.map(|found| (entry, found)))
     }
 
     /// The batch that an index entry points to, or `None` if the entry is wrong: then the file is walked instead.
