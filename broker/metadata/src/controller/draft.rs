@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use klamm_wire::ErrorCode;
 use uuid::Uuid;
 
 use super::assignment::Assignment;
+use super::error::ApiError;
 use super::isr::{Election, PartitionChange};
 use super::settings::Settings;
 use crate::config::{self, BrokerProperties, names};
@@ -79,6 +81,19 @@ impl<'a> Draft<'a> {
                 .trim()
                 .eq_ignore_ascii_case("true"),
         }
+    }
+
+    /// A partition by its topic's name, as both are now.
+    pub(super) fn partition(&self, name: &str, index: i32) -> Result<(Arc<Topic>, Arc<Partition>), ApiError> {
+        let topic = self.image.topic(name).cloned();
+        let found = topic.and_then(|topic| {
+            let partition = topic.partitions.get(&index).cloned()?;
+            Some((topic, partition))
+        });
+        found.ok_or_else(|| {
+            let message = format!("There is no partition {index} of topic '{name}'.");
+            ApiError::new(ErrorCode::UnknownTopicOrPartition, message)
+        })
     }
 
     /// All topics as they are now; later records do not change what is iterated.

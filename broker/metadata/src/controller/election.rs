@@ -69,12 +69,8 @@ fn partition_result(index: i32, result: Result<(), ApiError>) -> PartitionResult
 }
 
 fn elect_one(draft: &mut Draft<'_>, name: &str, index: i32, election: Election) -> Result<(), ApiError> {
-    let found = draft.image().topic(name).cloned();
-    let found = found.as_ref().and_then(|topic| Some((topic, topic.partitions.get(&index)?)));
-    let (topic, partition) = found.ok_or_else(|| {
-        let message = format!("There is no partition {index} of topic '{name}'.");
-        ApiError::new(ErrorCode::UnknownTopicOrPartition, message)
-    })?;
+    let (topic, partition) = draft.partition(name, index)?;
+    let (topic, partition) = (&*topic, &*partition);
     let in_place = match election {
         Election::Preferred => partition.preferred_leader() == Some(partition.leader),
         Election::Unclean | Election::KeepLeader => partition.has_leader(),

@@ -67,12 +67,8 @@ fn alter_one(
     may_change_factor: bool,
 ) -> Result<(), ApiError> {
     let index = wanted.partition_index;
-    let found = draft.image().topic(name).cloned();
-    let found = found.as_ref().and_then(|topic| Some((topic, topic.partitions.get(&index)?)));
-    let (topic, partition) = found.ok_or_else(|| {
-        let message = format!("There is no partition {index} of topic '{name}'.");
-        ApiError::new(ErrorCode::UnknownTopicOrPartition, message)
-    })?;
+    let (topic, partition) = draft.partition(name, index)?;
+    let (topic, partition) = (&*topic, &*partition);
     match &wanted.replicas {
         Some(replicas) => {
             check_target(draft, replicas)?;
