@@ -20,7 +20,7 @@ pub enum Damage {
         /// The offset that does.
         found: i64,
     },
-    /// A batch has a smaller leader epoch than one before it: it was left over from before a truncation.
+    /// A batch has a smaller leader epoch than one before it, left over from before a truncation, or not the one that it must have.
     #[error("leader epoch {found} where {last} was expected")]
     LeaderEpoch {
         /// Leader epoch of the batch before, or the one that the epoch checkpoint names.
