@@ -79,19 +79,35 @@ impl Voters {
     ) -> Result<(), VoterError> {
         let deadline = Instant::now() + limit;
         let _turn = self.begin(deadline).await?;
-        let members = self.members();
-        let gone = find(&members, id, directory_id)?;
-        let (me, lease) = (self.metrics().id, self.config.lease() * 2);
-        let rest: Vec<&Member> =
-            members.iter().filter(|member| member.votes && member.raft_id != gone.raft_id).collect();
-        let answering =
-            rest.iter().filter(|member| member.raft_id == me || member.answered_within(lease)).count();
-        if answering <= rest.len() / 2 {
-            return Err(VoterError::NoMajority(id));
-        }
-        let is_kept = gone.answered_within(lease);
-        let goal: BTreeSet<u64> = rest.iter().map(|member| member.raft_id).collect();
+        let (gone, goal) = self.rest_answers(id, directory_id, deadline).await?;
+        let is_kept = gone.answered_within(self.config.lease() * 2);
         self.change_keeping(Change::ReplaceAllVoters(goal), is_kept, deadline).await
+    }
+
+    /// The voter that shall go and those that would be left, once a majority of the latter answers. A leader that has
+    /// just taken over has not heard of everybody yet, so it waits before it says no.
+    async fn rest_answers(
+        &self,
+        id: i32,
+        directory_id: Uuid,
+        deadline: Instant,
+    ) -> Result<(Member, BTreeSet<u64>), VoterError> {
+        let (me, recent) = (self.metrics().id, self.config.lease() * 2);
+        let until = deadline.min(Instant::now() + recent);
+        loop {
+            self.check_leader()?;
+            let members = self.members();
+            let gone = find(&members, id, directory_id)?;
+            let rest = || members.iter().filter(|member| member.votes && member.raft_id != gone.raft_id);
+            let answers = |member: &&Member| member.raft_id == me || member.answered_within(recent);
+            if rest().filter(answers).count() > rest().count() / 2 {
+                return Ok((gone.clone(), rest().map(|member| member.raft_id).collect()));
+            }
+            if Instant::now() >= until {
+                return Err(VoterError::NoMajority(id));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Checks whether a voter may be removed at all; true if it is this node, which hands over first.
