@@ -1,11 +1,12 @@
 //! Set-ups that are broken on purpose, to show that the suite notices: each must make the scenario named with it fail.
 
 use klamm_harness::ClusterSpec;
+use serde::{Deserialize, Serialize};
 
 use crate::workload::Setting;
 
 /// What is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub enum Broken {
     /// Producers with acks=1 take a leader's word for it: `leader-stopped` finds acknowledgements of a zombie (P1).
     AcksOne,

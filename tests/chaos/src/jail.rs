@@ -4,39 +4,64 @@
 //! The program runs again inside. What is outside holds a pipe; when that breaks, the inner program ends, and with it, as
 //! the first process of its namespace, all that it has started.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-/// Set in the environment of the program inside.
-const INSIDE: &str = "KLAMM_CHAOS_INSIDE";
+/// Where the program inside finds what it has to do.
+const TASK: &str = "KLAMM_CHAOS_TASK";
 
-/// Whether this is the program inside.
-pub fn is_inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
+/// What the program inside has to do; nothing outside.
+pub fn task() -> Option<String> {
+    std::env::var(TASK).ok()
 }
 
-/// Runs the program with the same arguments inside.
-///
-/// # Errors
-/// This is not root, or the system has no namespaces.
-pub fn run(scratch: &Path) -> Result<ExitCode> {
-    let mut child = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
-        .arg(std::env::current_exe()?)
-        .args(std::env::args_os().skip(1))
-        .env(INSIDE, "yes")
-        .env("TMPDIR", scratch)
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("starting unshare (util-linux)")?;
-    // Held until the end: Drop of `child` would not close it earlier.
-    let pipe = child.stdin.take();
-    let status = child.wait()?;
-    drop(pipe);
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// The program inside. Dropping it ends it.
+#[derive(Debug)]
+pub struct Inmate {
+    child: Child,
+    /// What it holds on to.
+    pipe: Option<ChildStdin>,
+}
+
+impl Inmate {
+    /// Starts the program again, inside, on a task; what it says goes to a file if there is one.
+    ///
+    /// # Errors
+    /// This is not root, or the system has no namespaces.
+    pub fn start(task: &str, scratch: &Path, output: Option<File>) -> Result<Self> {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+            .arg(std::env::current_exe()?)
+            .env(TASK, task)
+            .env("TMPDIR", scratch)
+            .stdin(Stdio::piped());
+        if let Some(output) = output {
+            command.stdout(output.try_clone()?).stderr(output);
+        }
+        let mut child = command.spawn().context("starting unshare (util-linux)")?;
+        let pipe = child.stdin.take();
+        Ok(Self { child, pipe })
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+}
+
+impl Drop for Inmate {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        drop(self.child.wait());
+    }
 }
 
 /// Makes the namespaces usable, and ends this program when the one outside is gone.

@@ -3,6 +3,7 @@
 mod bed;
 mod broken;
 mod clock;
+mod conductor;
 mod forgetful;
 mod gaps;
 mod history;
@@ -10,6 +11,7 @@ mod jail;
 mod kafka;
 mod properties;
 mod report;
+mod results;
 mod row;
 mod run;
 mod scenarios;
@@ -17,15 +19,17 @@ mod shell;
 mod wire;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
 use crate::broken::{Broken, PROOFS};
+use crate::results::Results;
 use crate::row::Row;
-use crate::run::{Plan, Run};
+use crate::run::Plan;
 use crate::scenarios::Scenario;
 use crate::workload::ClassPath;
 
@@ -59,24 +63,29 @@ struct Cli {
     /// Write the report here.
     #[arg(long)]
     report: Option<PathBuf>,
+    /// Keep each scenario's row in this folder; rows that an earlier run left there with the same broker, seed and number of
+    /// injections are part of the report.
+    #[arg(long)]
+    results: Option<PathBuf>,
+    /// Do not run again what the folder of results has a row of.
+    #[arg(long, requires = "results")]
+    resume: bool,
+    /// Scenarios at a time, of those without a figure that others beside it would spoil.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
 }
 
 fn main() -> Result<ExitCode> {
-    let cli = Cli::parse();
-    if !jail::is_inside() {
-        if cli.scratch.exists() {
-            std::fs::remove_dir_all(&cli.scratch)?;
-        }
-        std::fs::create_dir_all(&cli.scratch)?;
-        return jail::run(&cli.scratch);
+    if let Some(task) = jail::task() {
+        conductor::play(&task)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    jail::settle_in()?;
-    let is_chosen = |s: &&Scenario| match &cli.scenario {
-        Some(name) => s.name.contains(name.as_str()),
-        None => cli.whole || s.slice > 0,
-    };
-    let chosen: Vec<&Scenario> = scenarios::ALL.iter().filter(is_chosen).collect();
-    ensure!(!chosen.is_empty(), "no scenario has such a name");
+    let cli = Cli::parse();
+    ensure!(cli.jobs > 0, "--jobs is at least 1");
+    if cli.scratch.exists() {
+        std::fs::remove_dir_all(&cli.scratch)?;
+    }
+    std::fs::create_dir_all(&cli.scratch)?;
     let plan = Plan {
         seed: cli.seed,
         whole: cli.whole,
@@ -86,45 +95,72 @@ fn main() -> Result<ExitCode> {
         scratch: cli.scratch.canonicalize().context("the scratch folder")?,
     };
     eprintln!("seed {}", plan.seed);
-    let mut rows = Vec::new();
-    for scenario in chosen {
-        let row = play(&plan, scenario);
-        show(&row, cli.figures_count);
-        rows.push(row);
-        // Written again after each: hours of work are there even if the last scenario never ends.
-        if let Some(path) = &cli.report {
-            report::write(path, plan.seed, &rows)?;
-        }
-    }
-    let held = rows.iter().all(|row| row.complaints(cli.figures_count).is_empty());
+    let held = run(&cli, &plan)?;
     // Without a choice of scenarios, the suite also shows that it can fail.
-    let proven = cli.scenario.is_some() || PROOFS.iter().all(|proof| is_noticed(&plan, proof));
+    let mut proven = true;
+    for proof in PROOFS.iter().filter(|_| cli.scenario.is_none()) {
+        proven &= is_noticed(&plan, proof)?;
+    }
     Ok(if held && proven { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn play(plan: &Plan, scenario: &Scenario) -> Row {
-    eprintln!("== {}: {}", scenario.name, scenario.fault);
-    let mut run = Run::new(plan, scenario);
-    if let Err(error) = (scenario.run)(&mut run) {
-        run.row.problems.push(format!("inconclusive: {error:#}"));
+/// Runs what was chosen; whether all of it held.
+fn run(cli: &Cli, plan: &Plan) -> Result<bool> {
+    let is_chosen = |s: &&Scenario| match &cli.scenario {
+        Some(name) => s.name.contains(name.as_str()),
+        None => cli.whole || s.slice > 0,
+    };
+    let mut chosen: Vec<&Scenario> = scenarios::ALL.iter().filter(is_chosen).collect();
+    ensure!(!chosen.is_empty(), "no scenario has such a name");
+    let results = cli.results.clone().map(Results::open).transpose()?;
+    let mut held = true;
+    if let Some(results) = results.as_ref().filter(|_| cli.resume) {
+        chosen.retain(|scenario| {
+            let earlier = results.find(plan, scenario);
+            let held_then = earlier.as_ref().map(|row| show(row, cli.figures_count));
+            held &= held_then.unwrap_or(true);
+            earlier.is_none()
+        });
     }
-    run.row
+    let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
+    let write = |rows: &BTreeMap<&str, Row>| {
+        let Some(path) = &cli.report else { return Ok(()) };
+        let earlier = |one: &Scenario| results.as_ref().and_then(|results| results.find(plan, one));
+        let row_of = |one: &Scenario| rows.get(one.name).cloned().or_else(|| earlier(one));
+        report::write(path, plan.seed, &scenarios::ALL.iter().filter_map(row_of).collect::<Vec<_>>())
+    };
+    write(&rows)?;
+    conductor::run(plan, &chosen, cli.jobs, |scenario, row| {
+        held &= show(&row, cli.figures_count);
+        if let Some(results) = &results {
+            results.keep(plan, scenario, &row)?;
+        }
+        rows.insert(scenario.name, row);
+        // Written again after each: an hour's work is there even if the last scenario never ends.
+        write(&rows)
+    })?;
+    Ok(held)
 }
 
 /// Whether a scenario names a property that does not hold in a set-up that is broken on purpose.
-fn is_noticed(plan: &Plan, (broken, name, injections): &(Broken, &str, usize)) -> bool {
+fn is_noticed(plan: &Plan, (broken, name, injections): &(Broken, &str, usize)) -> Result<bool> {
     let plan = Plan { broken: Some(*broken), injections: Some(*injections), ..plan.clone() };
-    let row =
-        scenarios::ALL.iter().find(|scenario| scenario.name == *name).map(|scenario| play(&plan, scenario));
-    let noticed = row.iter().flat_map(|row| &row.problems).find(|problem| problem.starts_with('P'));
+    let Some(scenario) = scenarios::named(name) else { bail!("no scenario is called {name}") };
+    let mut problems = Vec::new();
+    conductor::run(&plan, &[scenario], 1, |_, row| {
+        problems.extend(row.problems);
+        Ok(())
+    })?;
+    let noticed = problems.iter().find(|problem| problem.starts_with('P'));
     match noticed {
         Some(what) => println!("ok   {name} notices {broken:?}: {what}"),
         None => println!("FAIL {name} does not notice {broken:?}"),
     }
-    noticed.is_some()
+    Ok(noticed.is_some())
 }
 
-fn show(row: &Row, figures_count: bool) {
+/// Prints a row; whether it holds.
+fn show(row: &Row, figures_count: bool) -> bool {
     let complaints = row.complaints(figures_count);
     println!(
         "{} {}: {}/{} injections, p50/p99/max {} ms (bar: {}), healed in {} ms, {} acknowledged",
@@ -140,4 +176,5 @@ fn show(row: &Row, figures_count: bool) {
     for line in row.notes.iter().chain(&complaints) {
         println!("     {line}");
     }
+    complaints.is_empty()
 }

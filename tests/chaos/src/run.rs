@@ -6,6 +6,7 @@ use std::time::Duration;
 use klamm_harness::ClusterSpec;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 use crate::broken::Broken;
 use crate::row::Row;
@@ -13,7 +14,7 @@ use crate::scenarios::Scenario;
 use crate::workload::{ClassPath, Setting};
 
 /// What every scenario is run with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The seed of every choice.
     pub seed: u64,
@@ -27,6 +28,14 @@ pub struct Plan {
     pub broken: Option<Broken>,
     /// Where files go that are no broker's.
     pub scratch: PathBuf,
+}
+
+impl Plan {
+    /// How often a scenario injects.
+    pub fn count(&self, scenario: &Scenario) -> usize {
+        let own = if self.whole { scenario.whole } else { scenario.slice.max(1) };
+        self.injections.unwrap_or(own)
+    }
 }
 
 /// A run under way.
@@ -49,8 +58,7 @@ impl Run {
     /// A run of a scenario: the same seed makes the same choices.
     pub fn new(plan: &Plan, scenario: &Scenario) -> Self {
         let own = scenario.name.bytes().fold(plan.seed, |hash, byte| hash.rotate_left(5) ^ u64::from(byte));
-        let own_count = if plan.whole { scenario.whole } else { scenario.slice.max(1) };
-        let count = plan.injections.unwrap_or(own_count);
+        let count = plan.count(scenario);
         let row = Row {
             scenario: scenario.name.to_owned(),
             fault: scenario.fault.to_owned(),

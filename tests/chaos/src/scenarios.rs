@@ -37,6 +37,8 @@ pub struct Scenario {
     pub slice: usize,
     /// Injections in the whole.
     pub whole: usize,
+    /// Others beside it would spoil its figure, or it theirs.
+    pub alone: bool,
     /// Injects, measures, heals, and has the properties checked.
     pub run: fn(&mut Run) -> Result<()>,
 }
@@ -62,3 +64,8 @@ pub const ALL: &[Scenario] = &[
     leader_rotten::SCENARIO,
     mixed::SCENARIO,
 ];
+
+/// The scenario of that name.
+pub fn named(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use klamm_harness::until;
+use serde::{Deserialize, Serialize};
 
 use crate::history::{Line, Lines};
 
@@ -39,7 +40,7 @@ impl Default for Setting {
 }
 
 /// Where the clients' classes are, and the libraries that they need: a class path of Java's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClassPath(pub String);
 
 /// A running process of clients.
@@ -60,7 +61,14 @@ impl Workload {
         let (program, before) = words.split_first().context("a program")?;
         let mut child = Command::new(program)
             .args(before)
-            .args(["-Xmx192m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &class_path.0])
+            .args([
+                "-Xmx192m",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
+                "-XX:-UsePerfData",
+                "-cp",
+                &class_path.0,
+            ])
             .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "klamm.chaos.Workload"])
             .args([bootstrap, TOPIC, &setting.partitions.to_string(), &setting.rate.to_string()])
             .args([setting.acks, &setting.request_timeout.as_millis().to_string()])

@@ -11,7 +11,7 @@ use crate::{clients, packages, workspace};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Everything, which takes hours: the release build, held against the figures too; writes docs/reliability.md
+    /// Everything, which takes more than an hour: the release build, held against the figures too; writes docs/reliability.md
     #[arg(long)]
     report: bool,
     /// The release build, which is what figures are for; --report takes it anyway
@@ -26,6 +26,12 @@ pub struct Args {
     /// Injections of each scenario, instead of its own number
     #[arg(long)]
     injections: Option<usize>,
+    /// Go on with the report where an earlier run of the same broker was left
+    #[arg(long, requires = "report")]
+    resume: bool,
+    /// Scenarios at a time, of those without a figure that others beside it would spoil; 3 with --report
+    #[arg(long)]
+    jobs: Option<usize>,
 }
 
 /// Runs the suite.
@@ -60,8 +66,11 @@ pub fn run(args: &Args) -> Result<()> {
     if release {
         chaos.arg("--figures-count");
     }
+    chaos.args(args.jobs.or_else(|| args.report.then_some(3)).map(|jobs| format!("--jobs={jobs}")));
     if args.report {
         chaos.arg("--whole").arg("--report").arg(root.join("docs/reliability.md"));
+        chaos.arg("--results").arg(target.join("chaos-results"));
+        chaos.args(args.resume.then_some("--resume"));
     }
     shell::run(&mut chaos)
 }

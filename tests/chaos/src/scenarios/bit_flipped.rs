@@ -21,6 +21,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: None,
     slice: 16,
     whole: 1_000,
+    alone: false,
     run,
 };
 

@@ -20,6 +20,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: Some(Duration::from_millis(750)),
     slice: 3,
     whole: 50,
+    alone: true,
     run,
 };
 

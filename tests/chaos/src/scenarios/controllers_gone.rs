@@ -19,6 +19,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: None,
     slice: 1,
     whole: 1,
+    alone: false,
     run,
 };
 

@@ -25,6 +25,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: Some(Duration::from_secs(10)),
     slice: 2,
     whole: 50,
+    alone: false,
     run,
 };
 

@@ -20,6 +20,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: Some(Duration::from_millis(1_500)),
     slice: 2,
     whole: 50,
+    alone: true,
     run,
 };
 

@@ -17,6 +17,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: Some(Duration::from_millis(500)),
     slice: 4,
     whole: 50,
+    alone: true,
     run,
 };
 

@@ -20,6 +20,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: None,
     slice: 3,
     whole: 50,
+    alone: false,
     run,
 };
 

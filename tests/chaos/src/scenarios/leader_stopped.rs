@@ -18,6 +18,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: Some(Duration::from_millis(1_500)),
     slice: 3,
     whole: 50,
+    alone: true,
     run,
 };
 

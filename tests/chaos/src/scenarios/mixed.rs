@@ -24,6 +24,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: None,
     slice: 12,
     whole: 1_000,
+    alone: false,
     run,
 };
 

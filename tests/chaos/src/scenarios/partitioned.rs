@@ -26,6 +26,7 @@ pub(super) const ONE_WAY: Scenario = Scenario {
     limit: LIMIT,
     slice: 2,
     whole: 52,
+    alone: false,
     run: |run| run_cuts(run, 3, one_way),
 };
 
@@ -36,6 +37,7 @@ pub(super) const BRIDGE: Scenario = Scenario {
     limit: LIMIT,
     slice: 1,
     whole: 50,
+    alone: false,
     run: |run| run_cuts(run, 5, bridge),
 };
 
@@ -46,6 +48,7 @@ pub(super) const MAJORITY: Scenario = Scenario {
     limit: LIMIT,
     slice: 1,
     whole: 50,
+    alone: false,
     run: |run| run_cuts(run, 5, majority),
 };
 

@@ -22,6 +22,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: None,
     slice: 5,
     whole: 200,
+    alone: false,
     run,
 };
 

@@ -16,6 +16,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: None,
     slice: 3,
     whole: 100,
+    alone: false,
     run,
 };
 

@@ -17,6 +17,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: Some(Duration::from_millis(100)),
     slice: 3,
     whole: 51,
+    alone: true,
     run,
 };
 
