@@ -8,7 +8,7 @@ use klamm_harness::{Client, Cluster, Topology, until};
 
 use crate::clock::Moment;
 use crate::gaps;
-use crate::history::{Line, Lines};
+use crate::history::{Line, Lines, Outcome};
 use crate::properties::{self, servers};
 use crate::run::Run;
 use crate::workload::{Setting, TOPIC, Workload};
@@ -42,6 +42,10 @@ impl Bed {
         let mut bed = Self { cluster, clients, setting };
         bed.converge()?;
         bed.clients.command("produce")?;
+        if !run.is_measured {
+            bed.clients.command("compact")?;
+            bed.clients.command("administer")?;
+        }
         let partitions = bed.setting.partitions;
         bed.clients.until(PATIENCE, "every client has begun", 0, |lines| {
             let all = |found: &dyn Fn(i32) -> bool| (0..partitions).all(found);
@@ -218,6 +222,16 @@ fn conclude(run: &mut Run, lines: &[Line]) {
     let unknown = lines.sends().filter(|send| send.offset.is_none()).count();
     if unknown > 0 {
         run.row.notes.push(format!("{unknown} sends failed"));
+    }
+    let (sent, kept) = (lines.keyed().count(), lines.kept().count());
+    let changes = lines.administered().filter(|change| change.outcome != Outcome::Unknown).count();
+    if !run.is_measured {
+        run.row.notes.push(format!(
+            "{kept} of {sent} records of compacted keys are left; {changes} topics came or went"
+        ));
+    }
+    if !run.is_measured && run.plan.whole && (kept >= sent || changes == 0) {
+        run.row.problems.push("inconclusive: nothing was compacted, or no topic came or went".to_owned());
     }
     let tolerated = |what: &String| run.reaches_zombies && what.starts_with("P14 ");
     let (reported, broken): (Vec<_>, Vec<_>) = properties::violations(lines).into_iter().partition(tolerated);

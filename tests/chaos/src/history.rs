@@ -20,6 +20,12 @@ pub enum Line {
     Offsets(Offsets),
     /// A metadata change that has ended.
     Change(Change),
+    /// A change of an object that administrators share, which has ended.
+    Admin(Admin),
+    /// A send to the compacted topic that has ended.
+    Keyed(Keyed),
+    /// A record of the compacted topic that was there in the end.
+    Kept(Kept),
     /// An exception that a consumer got.
     Trouble(Trouble),
     /// The answer to a command.
@@ -82,6 +88,11 @@ pub struct Assigned {
     /// Partition.
     #[serde(rename = "p")]
     pub partition: i32,
+    /// Generation of the group.
+    #[serde(rename = "g")]
+    pub generation: i32,
+    /// When it was given.
+    pub at: Moment,
 }
 
 /// An offset that a member of the group committed.
@@ -93,8 +104,80 @@ pub struct Commit {
     /// The next offset to read.
     #[serde(rename = "o")]
     pub offset: i64,
+    /// The member's generation.
+    #[serde(rename = "g")]
+    pub generation: i32,
+    /// When it was asked for.
+    pub at: Moment,
     /// Acknowledged; otherwise it may have taken effect or not.
     pub ok: bool,
+}
+
+/// A change of an object that administrators share: a topic that is there or not.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Admin {
+    /// The topic.
+    pub object: String,
+    /// What was asked for.
+    pub change: Wish,
+    /// When it was asked for.
+    pub at: Moment,
+    /// When the answer came.
+    pub end: Moment,
+    /// The answer.
+    pub outcome: Outcome,
+}
+
+/// What an administrator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wish {
+    /// The topic shall be there.
+    Create,
+    /// It shall be gone.
+    Delete,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was made.
+    Done,
+    /// It was not, as the topic was there already.
+    Present,
+    /// It was not, as there was no such topic.
+    Absent,
+    /// It may have been made, or may be made later.
+    Unknown,
+}
+
+/// A send to the compacted topic that has ended.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Keyed {
+    /// Key.
+    #[serde(rename = "k")]
+    pub key: i64,
+    /// Unique in the run, and ascending.
+    #[serde(rename = "n")]
+    pub number: i64,
+    /// Where it is; -1 if nobody knows whether it is anywhere.
+    #[serde(rename = "o")]
+    pub offset: i64,
+}
+
+/// A record of the compacted topic that was there in the end.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Kept {
+    /// Key.
+    #[serde(rename = "k")]
+    pub key: i64,
+    /// Unique in the run.
+    #[serde(rename = "n")]
+    pub number: i64,
+    /// Where it is.
+    #[serde(rename = "o")]
+    pub offset: i64,
 }
 
 /// Where a partition starts and ends, as its leader said.
@@ -175,5 +258,19 @@ impl<'a> Lines<'a> {
     /// Where partitions started and ended.
     pub fn offsets(self) -> impl Iterator<Item = &'a Offsets> {
         self.0.iter().filter_map(|line| if let Line::Offsets(offsets) = line { Some(offsets) } else { None })
+    }
+    /// Changes of shared objects, in the order in which they ended.
+    pub fn administered(self) -> impl Iterator<Item = &'a Admin> {
+        self.0.iter().filter_map(|line| if let Line::Admin(change) = line { Some(change) } else { None })
+    }
+
+    /// Sends to the compacted topic.
+    pub fn keyed(self) -> impl Iterator<Item = &'a Keyed> {
+        self.0.iter().filter_map(|line| if let Line::Keyed(sent) = line { Some(sent) } else { None })
+    }
+
+    /// What was in the compacted topic in the end.
+    pub fn kept(self) -> impl Iterator<Item = &'a Kept> {
+        self.0.iter().filter_map(|line| if let Line::Kept(record) = line { Some(record) } else { None })
     }
 }

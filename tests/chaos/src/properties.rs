@@ -1,8 +1,7 @@
 //! What must hold of what the clients did and saw: one file and one small check each. Numbers are those of the catalogue that
 //! `tests/simulator` follows.
 //!
-//! Not here, because no such client runs: P6, P7, P11, P12, P16 (transactions), P17 (compaction), P19 (administration). P18,
-//! fencing, shows as P1 or P3: what a fenced leader acknowledged is lost, or stands at an offset of another record's.
+//! Not here, because Klamm has no transactions: P6, P7, P11, P12, P16.
 
 mod p01_no_lost_write;
 mod p02_everything_seen;
@@ -15,6 +14,9 @@ mod p10_sends_move_forward;
 mod p13_nothing_goes_back;
 mod p14_latest_is_true;
 mod p15_group_offsets;
+mod p17_latest_value_kept;
+mod p18_fencing;
+mod p19_administration;
 mod p20_honest_errors;
 pub mod servers;
 
@@ -39,6 +41,9 @@ const ALL: &[(&str, Check)] = &[
     ("P13 nothing goes back", p13_nothing_goes_back::check),
     ("P14 the latest offset is true", p14_latest_is_true::check),
     ("P15 group offsets", p15_group_offsets::check),
+    ("P17 the latest value is kept", p17_latest_value_kept::check),
+    ("P18 fencing", p18_fencing::check),
+    ("P19 administration", p19_administration::check),
     ("P20 honest errors", p20_honest_errors::check),
 ];
 

@@ -52,6 +52,8 @@ pub struct Run {
     /// Whether clients reach leaders that are cut off and do not know yet that others lead. Those answer with what was the
     /// latest offset when they led, in Kafka too, as its protocol has no lease for readers: P14 is reported, but no violation.
     pub reaches_zombies: bool,
+    /// Beside what is measured nobody administrates, and nothing is compacted.
+    pub is_measured: bool,
 }
 
 impl Run {
@@ -67,12 +69,15 @@ impl Run {
             wanted: count,
             ..Row::default()
         };
-        Self { plan: plan.clone(), random: StdRng::seed_from_u64(own), count, row, reaches_zombies: false }
+        let (random, is_measured) = (StdRng::seed_from_u64(own), scenario.alone);
+        Self { plan: plan.clone(), random, count, row, reaches_zombies: false, is_measured }
     }
 
     /// Combined nodes as every scenario has them.
     pub fn spec(&self, brokers: i32) -> ClusterSpec {
         let spec = ClusterSpec::new(brokers);
+        // Compaction as often as it can be.
+        let spec = spec.property("log.cleaner.backoff.ms", "500");
         match self.plan.broken {
             Some(broken) => broken.spec(spec),
             None => spec,

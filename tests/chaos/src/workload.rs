@@ -69,7 +69,10 @@ impl Workload {
                 "-cp",
                 &class_path.0,
             ])
-            .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "klamm.chaos.Workload"])
+            .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=error"])
+            // Why a producer sends again, and what becomes of its sequence numbers.
+            .args(["-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.producer.internals=info"])
+            .args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "klamm.chaos.Workload"])
             .args([bootstrap, TOPIC, &setting.partitions.to_string(), &setting.rate.to_string()])
             .args([setting.acks, &setting.request_timeout.as_millis().to_string()])
             .stdin(Stdio::piped())

@@ -5,13 +5,13 @@ use crate::history::{Line, Lines};
 
 /// Two sends, read by the consumer that follows, by a member and in the end.
 const GOOD: &[&str] = &[
-    r#"{"t":"assigned","c":"member-1","p":0,"at":1}"#,
+    r#"{"t":"assigned","c":"member-1","p":0,"g":1,"at":1}"#,
     r#"{"t":"send","p":0,"v":1,"at":2,"end":5,"ok":0}"#,
     r#"{"t":"send","p":0,"v":2,"at":3,"end":7,"ok":1}"#,
     r#"{"t":"poll","c":"tail","p":0,"o":0,"v":1,"at":8}"#,
     r#"{"t":"poll","c":"tail","p":0,"o":1,"v":2,"at":9}"#,
     r#"{"t":"poll","c":"member-1","p":0,"o":0,"v":1,"at":9}"#,
-    r#"{"t":"commit","c":"member-1","p":0,"o":1,"ok":true,"at":10}"#,
+    r#"{"t":"commit","c":"member-1","p":0,"o":1,"g":1,"ok":true,"at":10}"#,
     r#"{"t":"offsets","p":0,"at":10,"start":0,"end":2}"#,
     r#"{"t":"poll","c":"final","p":0,"o":0,"v":1,"at":11}"#,
     r#"{"t":"poll","c":"final","p":0,"o":1,"v":2,"at":11}"#,
@@ -91,7 +91,7 @@ fn an_end_that_goes_back_or_lies_is_noticed() {
 
 #[test]
 fn a_member_that_starts_before_or_behind_what_was_committed_is_noticed() {
-    let again = r#"{"t":"assigned","c":"member-2","p":0,"at":12}"#;
+    let again = r#"{"t":"assigned","c":"member-2","p":0,"g":2,"at":12}"#;
     for (offset, value) in [(0, 1), (2, 3)] {
         let poll = format!(r#"{{"t":"poll","c":"member-2","p":0,"o":{offset},"v":{value},"at":13}}"#);
         assert_eq!(broken_by(GOOD.iter().chain([&again, &poll.as_str()])), ["P15"]);
@@ -101,4 +101,50 @@ fn a_member_that_starts_before_or_behind_what_was_committed_is_noticed() {
 #[test]
 fn a_consumer_whose_place_is_said_to_be_gone_is_noticed() {
     assert_eq!(and(r#"{"t":"trouble","who":"tail","error":"OffsetOutOfRangeException","at":12}"#), ["P20"]);
+}
+
+#[test]
+fn a_commit_of_a_generation_that_is_over_is_noticed() {
+    let given = r#"{"t":"assigned","c":"member-2","p":1,"g":2,"at":12}"#;
+    let commit =
+        |at: i64| format!(r#"{{"t":"commit","c":"member-1","p":0,"o":2,"g":1,"ok":true,"at":{at}}}"#);
+    assert_eq!(broken_by(GOOD.iter().chain([&given, &commit(13).as_str()])), ["P18"]);
+    assert_eq!(broken_by(GOOD.iter().chain([&given, &commit(11).as_str()])), Vec::<String>::new());
+}
+
+#[test]
+fn a_key_whose_latest_record_is_gone_or_that_nobody_sent_is_noticed() {
+    let sent = [r#"{"t":"keyed","k":3,"n":1,"o":10}"#, r#"{"t":"keyed","k":3,"n":2,"o":12}"#];
+    let [old, new] = [r#"{"t":"kept","k":3,"n":1,"o":10}"#, r#"{"t":"kept","k":3,"n":2,"o":12}"#];
+    assert_eq!(broken_by([sent[0], sent[1], new]), Vec::<String>::new());
+    assert_eq!(broken_by([sent[0], sent[1], old]), ["P17"]);
+    assert_eq!(broken_by([sent[0], new]), ["P17"]);
+    assert_eq!(broken_by([sent[0], r#"{"t":"kept","k":3,"n":1,"o":11}"#]), ["P17"]);
+}
+
+fn administered(changes: &[(&str, i64, i64, &str)]) -> Vec<String> {
+    broken_by(changes.iter().map(|(change, at, end, outcome)| {
+        format!(
+            r#"{{"t":"admin","object":"x","change":"{change}","at":{at},"end":{end},"outcome":"{outcome}"}}"#
+        )
+    }))
+}
+
+#[test]
+fn changes_that_no_order_explains_are_noticed() {
+    let created_twice = [("create", 1, 2, "done"), ("create", 3, 4, "done")];
+    assert_eq!(administered(&created_twice), ["P19"]);
+    let gone_by_itself = [("create", 1, 2, "done"), ("delete", 3, 4, "absent")];
+    assert_eq!(administered(&gone_by_itself), ["P19"]);
+}
+
+#[test]
+fn changes_at_one_time_may_have_happened_in_either_order() {
+    let at_once = [("create", 1, 9, "present"), ("create", 2, 8, "done"), ("delete", 10, 11, "done")];
+    assert_eq!(administered(&at_once), Vec::<String>::new());
+    // The deletion that nobody heard of came late, between the two creations.
+    let late = [("create", 1, 2, "done"), ("delete", 1, 3, "unknown"), ("create", 20, 21, "done")];
+    assert_eq!(administered(&late), Vec::<String>::new());
+    let too_late = [("create", 1, 2, "done"), ("create", 20, 21, "done"), ("delete", 30, 31, "unknown")];
+    assert_eq!(administered(&too_late), ["P19"]);
 }

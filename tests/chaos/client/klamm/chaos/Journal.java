@@ -29,12 +29,28 @@ final class Journal {
     line("{\"t\":\"poll\",\"c\":\"%s\",\"p\":%d,\"o\":%d,\"v\":%d,\"at\":%d}", consumer, partition, offset, value, now());
   }
 
-  static void assigned(String consumer, int partition) {
-    line("{\"t\":\"assigned\",\"c\":\"%s\",\"p\":%d,\"at\":%d}", consumer, partition, now());
+  static void assigned(String consumer, int partition, int generation) {
+    line("{\"t\":\"assigned\",\"c\":\"%s\",\"p\":%d,\"g\":%d,\"at\":%d}", consumer, partition, generation, now());
   }
 
-  static void committed(String consumer, int partition, long offset, boolean acknowledged) {
-    line("{\"t\":\"commit\",\"c\":\"%s\",\"p\":%d,\"o\":%d,\"ok\":%b,\"at\":%d}", consumer, partition, offset, acknowledged, now());
+  static void committed(String consumer, int partition, long offset, int generation, long invoked, boolean acknowledged) {
+    line("{\"t\":\"commit\",\"c\":\"%s\",\"p\":%d,\"o\":%d,\"g\":%d,\"ok\":%b,\"at\":%d}",
+        consumer, partition, offset, generation, acknowledged, invoked);
+  }
+
+  /** A record of the compacted topic that was sent: at an offset, or nobody knows (-1). */
+  static void keyed(int key, long number, long offset) {
+    line("{\"t\":\"keyed\",\"k\":%d,\"n\":%d,\"o\":%d}", key, number, offset);
+  }
+
+  /** A record of the compacted topic that is still there in the end. */
+  static void kept(int key, long number, long offset) {
+    line("{\"t\":\"kept\",\"k\":%d,\"n\":%d,\"o\":%d}", key, number, offset);
+  }
+
+  static void administered(String object, String change, long invoked, String outcome) {
+    line("{\"t\":\"admin\",\"object\":\"%s\",\"change\":\"%s\",\"at\":%d,\"end\":%d,\"outcome\":\"%s\"}",
+        object, change, invoked, now(), outcome);
   }
 
   static void offsets(int partition, long invoked, long start, long end) {

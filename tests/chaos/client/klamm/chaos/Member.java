@@ -24,7 +24,7 @@ final class Member {
     consumer.subscribe(List.of(topic), new ConsumerRebalanceListener() {
       @Override
       public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-        partitions.forEach(p -> Journal.assigned(Member.this.name, p.partition()));
+        partitions.forEach(p -> Journal.assigned(Member.this.name, p.partition(), consumer.groupMetadata().generationId()));
       }
 
       @Override
@@ -63,6 +63,8 @@ final class Member {
     if (offsets.isEmpty()) {
       return;
     }
+    int generation = consumer.groupMetadata().generationId();
+    long invoked = Journal.now();
     boolean acknowledged = false;
     try {
       consumer.commitSync(offsets);
@@ -71,7 +73,7 @@ final class Member {
       // Whether it took effect nobody knows.
     }
     boolean outcome = acknowledged;
-    offsets.forEach((p, o) -> Journal.committed(name, p.partition(), o.offset(), outcome));
+    offsets.forEach((p, o) -> Journal.committed(name, p.partition(), o.offset(), generation, invoked, outcome));
     read.clear();
   }
 }

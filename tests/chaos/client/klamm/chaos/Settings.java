@@ -53,6 +53,13 @@ final class Settings {
     return all;
   }
 
+  /** Tries nothing twice: what was tried twice may meet its own traces. */
+  Map<String, Object> administrator() {
+    Map<String, Object> all = admin();
+    all.put("retries", 0);
+    return all;
+  }
+
   Map<String, Object> admin() {
     Map<String, Object> all = new HashMap<>(shared);
     all.put("default.api.timeout.ms", 60_000);

@@ -16,8 +16,9 @@ import org.apache.kafka.common.config.ConfigResource;
 /**
  * The clients under test: BOOTSTRAP TOPIC PARTITIONS RATE ACKS REQUEST_TIMEOUT.
  *
- * <p>Commands are lines of standard input: {@code produce}, {@code change} (a metadata change after another), {@code retries},
- * {@code stop} (producing, when every send has ended), {@code read} (everything). Each is answered by a line; at the end of the
+ * <p>Commands are lines of standard input: {@code produce}, {@code change} (a metadata change after another), {@code compact}
+ * (keys into a topic beside the other), {@code administer} (topics come and go), {@code retries}, {@code stop} (producing, when
+ * every send has ended), {@code read} (everything). Each is answered by a line; at the end of the
  * input the program ends.
  */
 public final class Workload {
@@ -29,6 +30,7 @@ public final class Workload {
   private final String acks;
   private final long pause;
   private final List<Producing> producers = new ArrayList<>();
+  private Compacted compacted;
 
   private Workload(String[] arguments) {
     settings = new Settings(arguments[0], Integer.parseInt(arguments[5]));
@@ -57,6 +59,23 @@ public final class Workload {
     switch (command) {
       case "produce" -> produce();
       case "change" -> background("changing", this::change);
+      case "compact" -> {
+        compacted = new Compacted(settings, topic + "-compacted");
+        compacted.create();
+        background("compacted", () -> {
+          compacted.produce();
+          return null;
+        });
+      }
+      case "administer" -> {
+        for (int number = 1; number <= 2; number++) {
+          Administering administering = new Administering(settings, number);
+          background("admin-" + number, () -> {
+            administering.run();
+            return null;
+          });
+        }
+      }
       case "retries" -> {
         return producers.stream().mapToLong(Producing::retries).sum();
       }
@@ -64,9 +83,12 @@ public final class Workload {
         for (Producing producer : producers) {
           producer.finish();
         }
+        if (compacted != null) {
+          compacted.finish();
+        }
       }
       case "read" -> {
-        return new Reading(settings, topic, partitions).all();
+        return new Reading(settings, topic, partitions).all() + (compacted == null ? 0 : compacted.read());
       }
       default -> throw new IllegalArgumentException(command);
     }
