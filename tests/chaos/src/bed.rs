@@ -42,7 +42,7 @@ impl Bed {
         let mut bed = Self { cluster, clients, setting };
         bed.converge()?;
         bed.clients.command("produce")?;
-        if !run.is_measured {
+        if !run.is_quiet {
             bed.clients.command("compact")?;
             bed.clients.command("administer")?;
         }
@@ -225,12 +225,12 @@ fn conclude(run: &mut Run, lines: &[Line]) {
     }
     let (sent, kept) = (lines.keyed().count(), lines.kept().count());
     let changes = lines.administered().filter(|change| change.outcome != Outcome::Unknown).count();
-    if !run.is_measured {
+    if !run.is_quiet {
         run.row.notes.push(format!(
             "{kept} of {sent} records of compacted keys are left; {changes} topics came or went"
         ));
     }
-    if !run.is_measured && run.plan.whole && (kept >= sent || changes == 0) {
+    if !run.is_quiet && run.plan.whole && (kept >= sent || changes == 0) {
         run.row.problems.push("inconclusive: nothing was compacted, or no topic came or went".to_owned());
     }
     let tolerated = |what: &String| run.reaches_zombies && what.starts_with("P14 ");

@@ -52,8 +52,8 @@ pub struct Run {
     /// Whether clients reach leaders that are cut off and do not know yet that others lead. Those answer with what was the
     /// latest offset when they led, in Kafka too, as its protocol has no lease for readers: P14 is reported, but no violation.
     pub reaches_zombies: bool,
-    /// Beside what is measured nobody administrates, and nothing is compacted.
-    pub is_measured: bool,
+    /// Nobody administrates and nothing is compacted: where a figure is measured, or every byte of a disk counts.
+    pub is_quiet: bool,
 }
 
 impl Run {
@@ -69,8 +69,8 @@ impl Run {
             wanted: count,
             ..Row::default()
         };
-        let (random, is_measured) = (StdRng::seed_from_u64(own), scenario.alone);
-        Self { plan: plan.clone(), random, count, row, reaches_zombies: false, is_measured }
+        let (random, is_quiet) = (StdRng::seed_from_u64(own), scenario.alone);
+        Self { plan: plan.clone(), random, count, row, reaches_zombies: false, is_quiet }
     }
 
     /// Combined nodes as every scenario has them.

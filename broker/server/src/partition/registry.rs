@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use klamm_log::{Disk, DiskSpace, LogDir, LogDirError, TopicPartition};
+use klamm_log::{Disk, DiskSpace, LogDir, LogDirError, PartitionDir, TopicPartition};
 use klamm_metadata::Image;
 use klamm_metadata::config::{BrokerProperties, RACK_AWARE_REPLICA_SELECTOR, names};
 use klamm_wire::Str;
@@ -96,6 +96,8 @@ pub(super) struct Replicas {
     table: RwLock<HashMap<Uuid, HashMap<i32, Arc<Partition>>>>,
     /// A log lost records that were durable when the process before closed it.
     lost_durable: AtomicBool,
+    /// Directories that do not say whose they are, until the image has caught up.
+    unidentified: Mutex<Vec<PartitionDir>>,
     /// Directories to remove in the background.
     doomed: Mutex<Vec<PathBuf>>,
 }
@@ -146,6 +148,7 @@ impl Registry {
         });
         let replicas = Arc::new(Replicas {
             lost_durable: AtomicBool::new(false),
+            unidentified: Mutex::default(),
             doomed: Mutex::default(),
             lag_time_max_ms: setting(&parts.properties, "replica.lag.time.max.ms", 30_000),
             disk: parts.disk,

@@ -34,6 +34,7 @@ const SIZE: &str = "size=512m";
 const REFUSES: &str = "appends are refused until there is space";
 
 fn run(run: &mut Run) -> Result<()> {
+    run.is_quiet = true;
     let cluster = start(run.spec(3))?;
     let mut bed = Bed::start(run, cluster, run.setting(Setting::default()))?;
     for _ in 0..run.count {

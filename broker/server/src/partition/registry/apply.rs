@@ -53,6 +53,7 @@ impl Registry {
                 }
             }
         }
+        self.replicas.set_unidentified_aside();
     }
 }
 

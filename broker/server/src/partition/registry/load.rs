@@ -1,12 +1,13 @@
 //! Opening logs: all of a directory at start-up, one when a partition is created.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use klamm_log::{
-    CorruptionPolicy, Log, LogError, OpenOptions, PartitionDir, PartitionDirState, TopicPartition,
+    CorruptionPolicy, Disk, Log, LogError, OpenOptions, PartitionDir, PartitionDirState, TopicPartition,
 };
 use klamm_wire::Str;
 use parking_lot::Mutex;
@@ -66,13 +67,20 @@ impl Replicas {
         }
     }
 
-    /// The logs to open. Directories on their way out are removed later; strays are reported.
+    /// The logs to open. Directories on their way out are removed later; strays are reported. A directory that does not say
+    /// whose it is waits until the metadata needs a log of its name: opened now, it would be open twice then.
     fn live_dirs(&self) -> Result<Vec<PartitionDir>> {
         let mut live = Vec::new();
         for dir in self.dir.partitions()? {
             match dir.state {
                 PartitionDirState::Live if dir.partition.topic == METADATA_TOPIC => {}
-                PartitionDirState::Live => live.push(dir),
+                PartitionDirState::Live if dir.topic_id.is_some() => live.push(dir),
+                PartitionDirState::Live => {
+                    if has_records(&*self.disk, &dir.path)? {
+                        warn!(topic = %dir.partition.topic, partition = dir.partition.partition, "partition.metadata is missing or damaged: whose log this is is not known yet");
+                    }
+                    self.unidentified.lock().push(dir);
+                }
                 PartitionDirState::Deleting => self.doomed.lock().push(dir.path),
                 PartitionDirState::Future | PartitionDirState::Stray => {
                     warn!(directory = %dir.path.display(), "a directory that no partition uses takes up space");
@@ -130,4 +138,9 @@ fn report(done: usize, total: usize) {
     if total >= 100 && done.is_multiple_of(step) {
         info!(done = done.min(total), total, "opening logs");
     }
+}
+
+/// Whether a partition's directory has a segment: it has none before its first records.
+pub(super) fn has_records(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    Ok(disk.list(dir)?.iter().any(|entry| entry.name.ends_with(".log")))
 }

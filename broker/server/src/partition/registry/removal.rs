@@ -1,13 +1,16 @@
 //! Removing a replica: its directory is renamed at once, its files go in the background.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use klamm_log::TopicPartition;
 use klamm_wire::ErrorCode;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::Replicas;
+use super::load::has_records;
 use crate::partition::replica::{Io, Partition};
 use crate::partition::role::Role;
 
@@ -46,6 +49,27 @@ impl Replicas {
         };
         if let Err(error) = renamed {
             warn!(directory = %partition.dir.display(), %error, "not renamed");
+        }
+    }
+
+    /// Sets aside the directories that did not say whose they are and that no replica has opened; empty ones go.
+    pub(super) fn set_unidentified_aside(&self) {
+        let opened: HashSet<PathBuf> = self.all().iter().map(|partition| partition.dir.clone()).collect();
+        let unidentified = std::mem::take(&mut *self.unidentified.lock());
+        for dir in unidentified.into_iter().filter(|dir| !opened.contains(&dir.path)) {
+            let TopicPartition { topic, partition } = &dir.partition;
+            let done = has_records(&*self.disk, &dir.path).and_then(|has_records| {
+                if has_records {
+                    warn!(%topic, partition, "stray replica set aside: it does not say whose it is, and no topic needs it here");
+                    return self.rename_to_stray(&dir.path);
+                }
+                let path = self.dir.rename_for_delete(topic, *partition, Uuid::new_v4())?;
+                self.doomed.lock().push(path);
+                Ok(())
+            });
+            if let Err(error) = done {
+                warn!(directory = %dir.path.display(), %error, "not set aside");
+            }
         }
     }
 

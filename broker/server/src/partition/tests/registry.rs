@@ -84,6 +84,59 @@ async fn strays_are_set_aside_not_served() {
     assert!(directories(&cluster).iter().all(|name| name.ends_with("-stray")));
 }
 
+const IDENTITY: &str = "/data/orders-0/partition.metadata";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_identity_is_damaged_stays_where_it_is() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    produce(&cluster).await;
+    for records in [5, 10] {
+        cluster.kill(0);
+        let file = cluster.disks[0].open(IDENTITY.as_ref(), klamm_log::OpenMode::Replace).unwrap();
+        file.write_at(&[std::io::IoSlice::new(b"vorsion")], 0).unwrap();
+        drop(file);
+        cluster.start_broker(0);
+        cluster.registry(0).set_strays_aside();
+        assert_eq!(cluster.registry(0).all().len(), 1, "opened once");
+        assert_eq!(directories(&cluster), ["orders-0"]);
+        assert_eq!(cluster.partition(0).log_end_offset(), records);
+        produce(&cluster).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_replica_that_lost_its_identity_in_a_power_failure_leaves_nothing_behind() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    cluster.kill(0);
+    cluster.disks[0].remove_file(IDENTITY.as_ref()).unwrap();
+    cluster.start_broker(0);
+    cluster.registry(0).set_strays_aside();
+    assert_eq!(directories(&cluster), ["orders-0"]);
+    produce(&cluster).await;
+    cluster.kill(0);
+    cluster.disks[0].remove_file(IDENTITY.as_ref()).unwrap();
+    cluster.delete_topic(TOPIC);
+    cluster.start_broker(0);
+    cluster.registry(0).set_strays_aside();
+    // What nobody knows any more is kept if it holds anything.
+    assert!(directories(&cluster).iter().all(|name| name.ends_with("-stray")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_directory_without_an_identity_that_no_topic_needs_is_removed() {
+    let cluster = Cluster::start(1, &[("replica.high.watermark.checkpoint.interval.ms", "100")]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    cluster.kill(0);
+    cluster.disks[0].remove_file(IDENTITY.as_ref()).unwrap();
+    cluster.delete_topic(TOPIC);
+    cluster.start_broker(0);
+    cluster.registry(0).set_strays_aside();
+    assert!(cluster.registry(0).all().is_empty());
+    eventually("it is gone", || directories(&cluster).is_empty()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_was_moved_away_is_removed_also_when_its_broker_was_down() {
     let fast = [("replica.high.watermark.checkpoint.interval.ms", "100")];
