@@ -182,13 +182,15 @@ impl Bed {
             };
             ends.iter().all(|(p, end)| seen(*p, *end)).then_some(mark)
         }));
+        let journal = self.clients.journal().to_path_buf();
         let lines = self.clients.finish()?;
         conclude(run, &lines);
         run.row.problems.extend(servers::violations(&mut self.cluster, self.setting.partitions)?);
         if run.row.problems.is_empty() {
             self.cluster.succeed();
+            fs::remove_file(journal)?;
         } else {
-            keep(run, &lines)?;
+            eprintln!("--- the clients' journal: {}", journal.display());
         }
         Ok(())
     }
@@ -237,13 +239,4 @@ fn conclude(run: &mut Run, lines: &[Line]) {
     let (reported, broken): (Vec<_>, Vec<_>) = properties::violations(lines).into_iter().partition(tolerated);
     run.row.notes.extend(reported.iter().map(|what| format!("a leader that was cut off answered: {what}")));
     run.row.problems.extend(broken);
-}
-
-/// Keeps the clients' journal of a run that broke something beside the nodes' folders.
-fn keep(run: &Run, lines: &[Line]) -> Result<()> {
-    let path = run.plan.scratch.join(format!("{}-history.txt", run.row.scenario));
-    let text: Vec<String> = lines.iter().map(|line| format!("{line:?}")).collect();
-    fs::write(&path, text.join("\n"))?;
-    eprintln!("--- the clients' journal: {}", path.display());
-    Ok(())
 }

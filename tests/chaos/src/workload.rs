@@ -1,9 +1,11 @@
 //! The clients under test in a process of theirs: it takes commands and writes down what it did and saw.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -49,6 +51,9 @@ pub struct Workload {
     child: Child,
     commands: ChildStdin,
     history: Arc<Mutex<Vec<Line>>>,
+    /// All lines as they came, until nobody needs them: what ends without a verdict can be looked into.
+    journal: PathBuf,
+    reading: Option<JoinHandle<()>>,
 }
 
 impl Workload {
@@ -57,6 +62,7 @@ impl Workload {
     /// # Errors
     /// There is no Java.
     pub fn start(class_path: &ClassPath, bootstrap: &str, setting: &Setting, log: PathBuf) -> Result<Self> {
+        let journal = log.with_extension("jsonl");
         let words = setting.launcher.iter().map(String::as_str).chain(["java"]).collect::<Vec<_>>();
         let (program, before) = words.split_first().context("a program")?;
         let mut child = Command::new(program)
@@ -77,21 +83,24 @@ impl Workload {
             .args([setting.acks, &setting.request_timeout.as_millis().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(log)?)
+            .stderr(File::create(&log)?)
             .spawn()
             .context("starting the clients")?;
         let output = child.stdout.take().context("standard output is piped")?;
         let commands = child.stdin.take().context("standard input is piped")?;
         let history = Arc::new(Mutex::new(Vec::new()));
         let written = Arc::clone(&history);
-        std::thread::spawn(move || {
+        let mut file = BufWriter::new(File::create(&journal)?);
+        let reading = std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // Without it there is less to look into, and nothing else.
+                drop(writeln!(file, "{line}"));
                 let line = serde_json::from_str(&line)
                     .unwrap_or_else(|error| panic!("the clients wrote {line:?}: {error}"));
                 locked(&written).push(line);
             }
         });
-        Ok(Self { child, commands, history })
+        Ok(Self { child, commands, history, journal, reading: Some(reading) })
     }
 
     /// What was done and seen so far.
@@ -139,6 +148,11 @@ impl Workload {
         }
     }
 
+    /// Where its journal is kept if something did not hold.
+    pub fn journal(&self) -> &Path {
+        &self.journal
+    }
+
     /// Ends the process and returns all that it wrote.
     ///
     /// # Errors
@@ -153,6 +167,8 @@ impl Drop for Workload {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        // The journal is whole when it is done.
+        drop(self.reading.take().map(JoinHandle::join));
     }
 }
 
