@@ -139,6 +139,29 @@ fn a_log_of_few_keys_becomes_small_and_tombstones_go_after_their_time() {
 }
 
 #[test]
+fn a_follower_goes_on_wherever_it_was_when_its_leader_compacted() {
+    let disk: Arc<dyn Disk> = Arc::new(sim_disk(1));
+    let mut leader = churned(&disk);
+    let original = read_all(&leader, 0, usize::MAX);
+    compact(&disk, &mut leader, 0, 0).expect("has closed segments");
+    for behind in 0..original.len() {
+        let disk: Arc<dyn Disk> = Arc::new(sim_disk(2));
+        let (mut follower, _) = open(&disk, config(), OpenOptions::default());
+        for batch in &original[..behind] {
+            follower.append_as_follower(batch.bytes.clone()).expect("follows");
+        }
+        while follower.end_offset() < leader.end_offset() {
+            let read = leader.read(follower.end_offset(), 400, i64::MAX).expect("reads");
+            let (from, bytes) = (follower.end_offset(), read.to_bytes().expect("reads"));
+            let appended = follower.append_as_follower(bytes).expect("goes on");
+            assert_eq!((appended.base_offset, follower.end_offset()), (from, read.next_offset));
+        }
+        follower.flush().expect("disk works");
+        assert_eq!(table(&follower), table(&leader), "when {behind} batches were there");
+    }
+}
+
+#[test]
 fn what_compaction_removed_is_not_read_from_memory_either() {
     let disk: Arc<dyn Disk> = Arc::new(sim_disk(1));
     let (mut log, _) = open(&disk, config(), OpenOptions::default());

@@ -5,6 +5,7 @@ use klamm_records::{Batch, BatchError, BatchHeader, TimestampType, batches, stam
 
 use super::Log;
 use crate::AppendError;
+use crate::compaction::placeholder;
 use crate::mutation::{Mutation, is_active};
 use crate::producer::snapshot;
 use crate::tail::TailChunk;
@@ -56,6 +57,7 @@ impl Log {
     /// compaction, but not go back.
     pub fn append_as_follower(&mut self, data: Bytes) -> Result<Appended, AppendError> {
         self.check_online()?;
+        let data = self.what_follows(data)?;
         let base_offset = self.check_replicated(&data)?;
         let mut chunk: Option<(usize, i64)> = None;
         let mut at = 0;
@@ -99,6 +101,23 @@ impl Log {
             return Err(AppendError::LargerThanSegment { size, max });
         }
         Ok(())
+    }
+
+    /// A leader that has compacted its log keeps ranges of offsets without any record as one empty batch, and this log may
+    /// end inside such a range: then only the rest of the range is taken.
+    fn what_follows(&self, data: Bytes) -> Result<Bytes, AppendError> {
+        let Some(first) = batches(data.clone()).next().transpose()? else { return Ok(data) };
+        let Batch { header, bytes } = &first;
+        let is_inside = header.base_offset < self.end_offset && header.next_offset() > self.end_offset;
+        if !is_inside || header.record_count != 0 || header.attributes.is_control() {
+            return Ok(data);
+        }
+        first.verify_crc()?;
+        let rest = data.slice(bytes.len()..);
+        let mut kept =
+            BytesMut::from(&*placeholder(self.end_offset, header.last_offset(), header.leader_epoch)?);
+        kept.extend_from_slice(&rest);
+        Ok(kept.freeze())
     }
 
     /// Checks every batch; returns the first offset.
