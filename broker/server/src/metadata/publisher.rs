@@ -53,12 +53,13 @@ fn lead_groups(node: &Node, delta: &Delta, image: &Image) {
         node.groups.set_partition_count(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
     }
     for change in delta.partitions.iter().filter(|p| p.topic.name == OFFSETS_TOPIC) {
-        match change.new.as_ref().filter(|p| p.leader == me) {
-            Some(now) => {
-                if let Some(log) = node.registry.get(&change.topic.id, change.partition) {
-                    node.groups.lead(change.partition, now.leader_epoch, log);
-                }
-            }
+        // An image of the past may name this broker although its replica does not lead.
+        let led = change.new.as_ref().filter(|p| p.leader == me).and_then(|p| {
+            let log = node.registry.get(&change.topic.id, change.partition)?;
+            (log.led_epoch() == Some(p.leader_epoch)).then_some((p.leader_epoch, log))
+        });
+        match led {
+            Some((leader_epoch, log)) => node.groups.lead(change.partition, leader_epoch, log),
             None => node.groups.resign(change.partition),
         }
     }

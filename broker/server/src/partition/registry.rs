@@ -94,6 +94,8 @@ pub(super) struct Replicas {
     shared: Arc<Shared>,
     image: Arc<ArcSwap<Image>>,
     table: RwLock<HashMap<Uuid, HashMap<i32, Arc<Partition>>>>,
+    /// The image is no older than this process, see [`Registry::apply`].
+    settled: AtomicBool,
     /// A log lost records that were durable when the process before closed it.
     lost_durable: AtomicBool,
     /// Directories that do not say whose they are, until the image has caught up.
@@ -147,6 +149,7 @@ impl Registry {
             failure: watch::Sender::new(None),
         });
         let replicas = Arc::new(Replicas {
+            settled: AtomicBool::new(false),
             lost_durable: AtomicBool::new(false),
             unidentified: Mutex::default(),
             doomed: Mutex::default(),

@@ -1,5 +1,6 @@
 //! The data plane on simulated disks: real logs, real IO engine, real fetchers, a model of the controller.
 
+mod behind;
 mod cluster;
 mod faults;
 mod nearby;

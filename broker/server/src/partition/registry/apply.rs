@@ -20,20 +20,23 @@ const OPEN_THREADS: usize = 8;
 
 impl Registry {
     /// Follows the metadata from one image to the next. Opens and renames directories, so it may wait for the disk.
+    ///
+    /// The first images after a start are of the past: what lies on the disk may be of topics that they do not have yet, or
+    /// moved here later. Until the image has the registration of this very process, no directory is made, renamed or
+    /// removed because of what it says, except for a topic id that is deleted, which never returns. The first image with
+    /// the registration then holds for everything.
     pub fn apply(&self, delta: &Delta, image: &Arc<Image>) {
         let replicas = &self.replicas;
         replicas.image.store(Arc::clone(image));
         for change in delta.partitions.iter().filter(|change| change.new.is_none()) {
             replicas.remove(change, Reason::TopicDeleted);
         }
-        replicas.create(delta, image);
-        for change in &delta.partitions {
-            if let Some(partition) = &change.new {
-                replicas.partition_changed(change, partition, image);
-            }
+        if !replicas.is_settled() && replicas.is_registered(image) {
+            replicas.settled.store(true, Ordering::Relaxed);
+            replicas.follow(&Image::diff(&Image::empty(), image), image);
+        } else {
+            replicas.follow(delta, image);
         }
-        replicas.brokers_changed(&delta.brokers, image);
-        replicas.configs_changed(&delta.configs, image);
     }
 
     /// Removes replicas that were moved to other brokers while this one was away, and sets aside those that the metadata knows
@@ -62,6 +65,28 @@ fn meta_of<'a>(image: &'a Image, partition: &Partition) -> Option<&'a Arc<Partit
 }
 
 impl Replicas {
+    /// Whether the image has been found to be no older than this process.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    fn is_registered(&self, image: &Image) -> bool {
+        image.broker(self.node_id).is_some_and(|own| own.incarnation == self.incarnation)
+    }
+
+    fn follow(&self, delta: &Delta, image: &Image) {
+        if self.is_settled() {
+            self.create(delta, image);
+        }
+        for change in &delta.partitions {
+            if let Some(partition) = &change.new {
+                self.partition_changed(change, partition, image);
+            }
+        }
+        self.brokers_changed(&delta.brokers, image);
+        self.configs_changed(&delta.configs, image);
+    }
+
     /// Opens the logs of all replicas that are new on this broker.
     fn create(&self, delta: &Delta, image: &Image) {
         let is_new = |change: &&PartitionDelta| {
@@ -103,7 +128,9 @@ impl Replicas {
 
     fn partition_changed(&self, change: &PartitionDelta, meta: &PartitionMeta, image: &Image) {
         if !meta.replicas.contains(&self.node_id) {
-            self.remove(change, Reason::Reassigned);
+            if self.is_settled() {
+                self.remove(change, Reason::Reassigned);
+            }
         } else if let Some(partition) = self.find(&change.topic.id, change.partition) {
             if change.old.is_none() {
                 partition.reconfigure(self.settings(&partition.topic));
@@ -116,7 +143,6 @@ impl Replicas {
         let active = |id: &i32| {
             image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch))
         };
-        let own = image.broker(self.node_id);
         let assignment = Assignment {
             local: self.node_id,
             partition: meta,
@@ -124,7 +150,7 @@ impl Replicas {
             min_isr: partition.settings.load().min_isr().min(meta.replication_factor()),
             eligible: meta.replicas.iter().filter_map(active).collect(),
             lag_time_max_ms: self.lag_time_max_ms,
-            is_registered: own.is_some_and(|own| own.incarnation == self.incarnation),
+            is_registered: self.is_registered(image),
         };
         partition.is_in_sync.store(meta.isr.contains(&self.node_id), Ordering::Relaxed);
         let was = partition.led_epoch();

@@ -124,7 +124,7 @@ fn clean(replicas: &Replicas, partition: &Arc<Partition>, job: CompactionJob) ->
 
 fn plan(replicas: &Replicas, partition: &Arc<Partition>) -> Option<CompactionJob> {
     let settings = partition.settings.load();
-    if !settings.log.compact {
+    if !settings.log.compact || !replicas.is_settled() {
         return None;
     }
     let cleaned_to = replicas.shared.checkpoints.cleaned_to(&partition.topic, partition.index);

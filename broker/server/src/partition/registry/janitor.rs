@@ -121,6 +121,10 @@ fn check_lag(replicas: &Replicas) {
 }
 
 fn retain(replicas: &Replicas) {
+    // What topics want to be kept is known with the metadata.
+    if !replicas.is_settled() {
+        return;
+    }
     for partition in replicas.all() {
         let retained = partition.change(|state, now_ms, _| {
             let high_watermark = state.high_watermark;

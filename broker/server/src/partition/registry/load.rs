@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use super::removal::Reason;
 use super::{Replicas, setting};
 use crate::partition::replica::{Identity, Partition};
 
@@ -96,7 +97,11 @@ impl Replicas {
         let opened = match self.open_log(&existing) {
             Err(LogError::TopicIdMismatch { found, expected, dir }) => {
                 warn!(log = %name, %found, %expected, "the directory of an earlier topic of this name is set aside");
-                self.rename_to_stray(&dir)?;
+                // Its log was opened at the start, and must not take the directory for its own any longer.
+                match self.find(&found, existing.index) {
+                    Some(earlier) => self.set_aside(&earlier, Reason::Stray),
+                    None => self.rename_to_stray(&dir)?,
+                }
                 self.shared.checkpoints.forget(&existing.topic, existing.index);
                 self.open_log(&existing)
             }

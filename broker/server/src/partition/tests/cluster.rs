@@ -77,15 +77,35 @@ impl Cluster {
 
     /// Starts a broker on its disk that has read the metadata, but is not registered yet.
     pub fn start_unregistered(&self, id: i32) -> (Uuid, i64) {
+        let image = self.image();
+        self.start_behind(id, &image)
+    }
+
+    /// Starts a broker on its disk that begins with an older image and then follows to the newest.
+    pub fn start_behind(&self, id: i32, older: &Arc<Image>) -> (Uuid, i64) {
         let stop = CancellationToken::new();
         let incarnation = Uuid::new_v4();
         let epoch = self.core.lock().image.offset() + 1;
         let registry = Arc::new(self.open(id, (incarnation, epoch), stop.clone()));
+        registry.apply(&Image::diff(&Image::empty(), older), older);
         let mut core = self.core.lock();
         let image = Arc::clone(&core.image);
-        registry.apply(&Image::diff(&Image::empty(), &image), &image);
+        registry.apply(&Image::diff(older, &image), &image);
         core.brokers.insert(id, Running { registry, stop });
         (incarnation, epoch)
+    }
+
+    /// What the brokers that run are told next: everything between their image and this one.
+    pub fn set_image(&self, image: &Arc<Image>) {
+        let mut core = self.core.lock();
+        let old = std::mem::replace(&mut core.image, Arc::clone(image));
+        let delta = Image::diff(&old, image);
+        core.brokers.values().for_each(|running| running.registry.apply(&delta, image));
+    }
+
+    /// The newest image.
+    pub fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.core.lock().image)
     }
 
     /// Registers a process and unfences it. What the process before it led it leads in a new epoch.
