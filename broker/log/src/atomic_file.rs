@@ -7,7 +7,11 @@ use crate::disk::{Disk, OpenMode, write_all_at};
 use crate::names::{TMP_SUFFIX, with_suffix};
 
 /// Replaces `path` durably: after a power loss the file has the old contents or the new ones.
-pub(crate) fn replace(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// The file system refused; the old contents are still there, and perhaps a part of the new under a temporary name, which
+/// the next call takes over.
+pub fn replace(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     replace_without_dir_sync(disk, path, contents, true)?;
     match path.parent() {
         Some(dir) => disk.sync_dir(dir),

@@ -75,6 +75,7 @@ pub struct Image {
     features: Arc<BTreeMap<String, i16>>,
     next_producer_id: i64,
     disruptions: Arc<BTreeMap<i32, Arc<Disruption>>>,
+    has_skipped: bool,
 }
 
 impl Default for Image {
@@ -96,12 +97,18 @@ impl Image {
             features: Arc::default(),
             next_producer_id: 0,
             disruptions: Arc::default(),
+            has_skipped: false,
         }
     }
 
     /// Offset of the last entry applied, -1 before the first.
     pub fn offset(&self) -> i64 {
         self.offset
+    }
+
+    /// Whether a record of a kind that this Klamm does not know was applied: a newer one would have made more of it.
+    pub fn has_skipped_records(&self) -> bool {
+        self.has_skipped
     }
 
     /// Epoch of the last entry applied, -1 before the first.

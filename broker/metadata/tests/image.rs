@@ -180,10 +180,20 @@ fn records_about_what_does_not_exist_change_nothing() {
         config(2, "zzz", None),
         DisruptionEndRecord { node_id: 2, grant_id: 71, ..Default::default() }.into(),
         DisruptionEndRecord { node_id: 3, grant_id: 70, ..Default::default() }.into(),
-        Record::Unknown(UnknownRecord { kind: 99, version: 0, body: encode_records(&[]) }),
     ];
     after.apply(image.offset(), image.epoch(), &records);
     assert_eq!(after, image);
+}
+
+#[test]
+fn a_record_of_an_unknown_kind_changes_nothing_but_is_remembered() {
+    let image = full_image();
+    assert!(!image.has_skipped_records());
+    let mut after = image.clone();
+    let unknown = UnknownRecord { kind: 99, version: 0, body: encode_records(&[]) };
+    after.apply(image.offset(), image.epoch(), &[Record::Unknown(unknown)]);
+    assert_eq!(after.to_snapshot(), image.to_snapshot());
+    assert!(after.has_skipped_records());
 }
 
 #[test]

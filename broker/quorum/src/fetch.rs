@@ -51,6 +51,17 @@ pub(crate) fn read(
     }
 }
 
+/// The epoch of the entry at `offset`, if the log has it and it is among those that are `applied`: what is not committed may
+/// yet give way to an entry of another epoch.
+pub(crate) fn epoch_at(log: &LogStore, offset: i64, applied: i64) -> Result<Option<i32>, QuorumError> {
+    match u64::try_from(offset) {
+        Ok(index) if offset <= applied => {
+            log.epoch_at(index).map_err(|error| QuorumError::storage("log", error))
+        }
+        _ => Ok(None),
+    }
+}
+
 fn batch(entry: Entry) -> (i64, i32, Bytes) {
     let records = match entry.payload {
         Payload::Normal(_) => payload_parts(&entry.payload).1,

@@ -22,7 +22,7 @@ use openraft::{LogState, OptionalSend};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::types::{Entry, LogId, TypeConfig, Vote, offset_of};
+use crate::types::{Entry, LogId, TypeConfig, Vote, epoch_of, offset_of, term_of};
 use flusher::{Done, Write};
 
 /// Bytes of entries that are read at once for one request or one step of applying.
@@ -89,6 +89,17 @@ impl LogStore {
     pub(crate) fn position(&self) -> (Option<Vote>, Option<LogId>) {
         let state = self.shared.state.lock();
         (state.vote, state.last)
+    }
+
+    /// The leader epoch of the entry at `index`, if it is in the log or was the last to be purged.
+    pub(crate) fn epoch_at(&self, index: u64) -> io::Result<Option<i32>> {
+        let purged = self.shared.state.lock().purged;
+        if let Some(purged) = purged.filter(|purged| purged.index == index) {
+            return Ok(Some(epoch_of(term_of(&purged))));
+        }
+        let entries = self.read(index, index.saturating_add(1), 0)?;
+        let entry = entries.first().filter(|entry| entry.log_id.index == index);
+        Ok(entry.map(|entry| epoch_of(term_of(&entry.log_id))))
     }
 
     /// Makes everything durable and closes the files.

@@ -27,7 +27,7 @@ use crate::messages::Message;
 use crate::network::{Network, address};
 use crate::receive::{LeaderHeard, Receiver};
 use crate::snapshot_store::SnapshotStore;
-use crate::state_machine::StateMachine;
+use crate::state_machine::{StateMachine, snapshot_when_due};
 use crate::status::{self, QuorumStatus};
 use crate::tending;
 use crate::transport::api;
@@ -219,6 +219,11 @@ impl Quorum {
         fetch::read(&self.inner.log, &self.inner.snapshots, from, end, max_bytes)
     }
 
+    /// The leader epoch of an entry that is applied here; `None` when it is not yet, or no longer in the log.
+    pub fn epoch_at(&self, offset: i64) -> Result<Option<i32>, QuorumError> {
+        fetch::epoch_at(&self.inner.log, offset, self.inner.image.borrow().offset())
+    }
+
     /// Asks a quorum whether this node still leads and waits until everything committed before the call is applied here.
     /// Returns the offset up to which the image is at least current.
     pub async fn read_barrier(&self) -> Result<i64, QuorumError> {
@@ -379,15 +384,6 @@ async fn found_alone(raft: &Raft, me: u64, config: &QuorumConfig) -> Result<(), 
     let own = Voter { directory_id: config.directory_id, host, port };
     let founded = raft.initialize(BTreeMap::from([(me, own)])).await;
     founded.map_err(|error| QuorumError::Fatal(error.to_string()))
-}
-
-async fn snapshot_when_due(raft: Raft, growth: Arc<crate::state_machine::Growth>) {
-    loop {
-        growth.snapshot_due.notified().await;
-        if raft.trigger().snapshot().await.is_err() {
-            return;
-        }
-    }
 }
 
 pub(crate) fn fatal(error: Fatal<TypeConfig>) -> QuorumError {

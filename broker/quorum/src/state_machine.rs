@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::SnapshotPolicy;
 use crate::snapshot_store::SnapshotStore;
 use crate::types::{
-    Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, epoch_of, offset_of, term_of,
+    Entry, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, epoch_of, offset_of, term_of,
 };
 
 /// Entries applied before the image is published once.
@@ -43,6 +43,16 @@ impl Growth {
     fn reset(&self) {
         self.bytes.store(0, Ordering::Relaxed);
         self.entries.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Takes a snapshot whenever one is due, until the quorum stops.
+pub(crate) async fn snapshot_when_due(raft: Raft, growth: Arc<Growth>) {
+    loop {
+        growth.snapshot_due.notified().await;
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use klamm_wire::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use klamm_wire::messages::broker_registration_request::{BrokerRegistrationRequest, Listener};
 use klamm_wire::{Message, Str};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -22,6 +23,8 @@ const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(2);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same when the broker wants to stop, which is decided and recorded before it is answered.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time in which an answered registration is in the metadata log that this node follows, if it ever is.
+const REGISTRATION_PULLED: Duration = Duration::from_secs(5);
 /// Pause between heartbeats while the broker is not yet running or is stopping.
 const EAGER_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -107,6 +110,22 @@ async fn register(node: &Node, channel: &mut Channel) -> Option<i64> {
     }
 }
 
+/// Whether the image has come to this registration. A broker epoch is its offset, or a little before: an image that is
+/// further and stays without it is not of this quorum's log, because every controller lost its disk and they began anew.
+fn has_registration(node: &Node, broker_epoch: i64, since: Instant) -> bool {
+    let image = node.image();
+    let own = image.broker(node.config.node_id);
+    if own.is_some_and(|own| own.incarnation == node.incarnation || own.epoch > broker_epoch) {
+        return true;
+    }
+    if image.offset() >= broker_epoch && since.elapsed() > REGISTRATION_PULLED {
+        let offset = image.offset();
+        node.kept
+            .disown(format!("this registration is at offset {broker_epoch}, the image at {offset} lacks it"));
+    }
+    false
+}
+
 fn registration(node: &Node) -> BrokerRegistrationRequest {
     let listeners = node.advertised.iter().map(|e| Listener {
         name: Str::copy_from(&e.name),
@@ -135,7 +154,9 @@ async fn heartbeats(
     stopping: &CancellationToken,
     epoch: i64,
 ) -> bool {
+    let (since, mut is_known) = (Instant::now(), false);
     loop {
+        is_known = is_known || has_registration(node, epoch, since);
         let request = BrokerHeartbeatRequest {
             broker_id: node.config.node_id,
             broker_epoch: epoch,

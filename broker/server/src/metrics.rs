@@ -32,6 +32,9 @@ pub struct Metrics {
     fenced: Gauge,
     active_controller: Gauge,
     metadata_offset: Gauge,
+    kept_metadata_offset: Gauge,
+    pulled_entries: Gauge,
+    pulled_snapshots: Gauge,
 }
 
 /// Figures that are read when `/metrics` is.
@@ -51,6 +54,12 @@ pub struct Snapshot {
     pub active_controller: bool,
     /// Offset of the metadata image.
     pub metadata_offset: i64,
+    /// Offset of the metadata image on disk, -1 where there is none.
+    pub kept_metadata_offset: i64,
+    /// Metadata entries pulled from controllers.
+    pub pulled_entries: u64,
+    /// Metadata images pulled from controllers.
+    pub pulled_snapshots: u64,
 }
 
 impl Default for Metrics {
@@ -93,6 +102,21 @@ impl Default for Metrics {
                 "metadata_offset",
                 "Offset of the newest applied metadata record",
             ),
+            kept_metadata_offset: gauge(
+                &mut registry,
+                "metadata_kept_offset",
+                "Offset of the metadata image on a broker's disk, -1 where there is none",
+            ),
+            pulled_entries: gauge(
+                &mut registry,
+                "metadata_pulled_entries",
+                "Metadata entries pulled from controllers since the start",
+            ),
+            pulled_snapshots: gauge(
+                &mut registry,
+                "metadata_pulled_snapshots",
+                "Whole metadata images pulled from controllers since the start",
+            ),
             registry,
             requests,
             bytes_in,
@@ -118,6 +142,9 @@ impl Metrics {
         self.fenced.set(i64::from(now.fenced));
         self.active_controller.set(i64::from(now.active_controller));
         self.metadata_offset.set(now.metadata_offset);
+        self.kept_metadata_offset.set(now.kept_metadata_offset);
+        self.pulled_entries.set(i64::try_from(now.pulled_entries).unwrap_or(i64::MAX));
+        self.pulled_snapshots.set(i64::try_from(now.pulled_snapshots).unwrap_or(i64::MAX));
         let mut text = String::new();
         match encode(&mut text, &self.registry) {
             Ok(()) => text,

@@ -16,6 +16,7 @@ use crate::config::listeners::Endpoint;
 use crate::controller::forward::Forwarder;
 use crate::group::Groups;
 use crate::lifecycle::{Standing, State};
+use crate::metadata::kept::Kept;
 use crate::metrics::{Metrics, Snapshot};
 use crate::partition::{Partition, Refused, Registry};
 use crate::producer_ids::ProducerIds;
@@ -52,6 +53,8 @@ pub struct Node {
     pub standing: watch::Receiver<Standing>,
     /// The active controller.
     pub leader: watch::Receiver<Option<i32>>,
+    /// How far the metadata is kept on disk.
+    pub kept: Arc<Kept>,
     /// Replicas on this broker.
     pub registry: Arc<Registry>,
     /// Group coordinator shards.
@@ -88,6 +91,8 @@ pub struct Parts {
     pub standing: watch::Receiver<Standing>,
     /// The active controller.
     pub leader: watch::Receiver<Option<i32>>,
+    /// How far the metadata is kept on disk.
+    pub kept: Arc<Kept>,
     /// Replicas.
     pub registry: Arc<Registry>,
     /// Group shards.
@@ -117,6 +122,7 @@ impl Node {
             advertised: parts.advertised,
             standing: parts.standing,
             leader: parts.leader,
+            kept: parts.kept,
             registry: parts.registry,
             groups: parts.groups,
             sessions,
@@ -163,9 +169,12 @@ impl Node {
         }
     }
 
-    /// Whether the controller has said that this node's image is not behind.
+    /// Whether the controller has said that this node's image is not behind, and the image knows this process.
     pub fn has_caught_up(&self) -> bool {
-        self.standing.borrow().state >= State::Recovery
+        let image = self.image.load();
+        let is_known =
+            image.broker(self.config.node_id).is_some_and(|own| own.incarnation == self.incarnation);
+        is_known && self.standing.borrow().state >= State::Recovery
     }
 
     fn is_running(&self) -> bool {
@@ -206,6 +215,9 @@ impl Node {
             fenced: image.broker(me).is_some_and(|b| b.fenced),
             active_controller: *self.leader.borrow() == Some(me),
             metadata_offset: image.offset(),
+            kept_metadata_offset: self.kept.offset(),
+            pulled_entries: self.kept.entries_pulled(),
+            pulled_snapshots: self.kept.snapshots_pulled(),
             ..Snapshot::default()
         };
         for topic in image.topics() {

@@ -158,16 +158,7 @@ impl Process {
 
     /// Waits for a signal, then stops in order: leaderships, connections, logs, quorum.
     async fn until_stopped(mut self) -> Result<()> {
-        let mut failure = self.node.registry.failure();
-        let failed = tokio::select! {
-            () = self.stopping.cancelled() => None,
-            // The sender lives as long as the registry.
-            Ok(reason) = failure.wait_for(Option::is_some) => reason.clone(),
-        };
-        if let Some(reason) = &failed {
-            error!(%reason, "the log directory has failed; leaving it to other replicas");
-            self.stopping.cancel();
-        }
+        let failed = self.stopped_or_failed().await;
         info!("stopping");
         if let Some(lifecycle) = self.lifecycle.take()
             && tokio::time::timeout(CONTROLLED_SHUTDOWN, lifecycle).await.is_err()
@@ -193,7 +184,31 @@ impl Process {
             quorum.shutdown().await;
         }
         info!("stopped");
-        failed.map_or(Ok(()), |reason| bail!("the log directory has failed: {reason}"))
+        failed.map_or(Ok(()), |reason| bail!(reason))
+    }
+
+    /// Waits for a signal, or for a reason to stop without one.
+    async fn stopped_or_failed(&self) -> Option<String> {
+        let mut failure = self.node.registry.failure();
+        let mut disowned = self.node.kept.disowned();
+        let failed = tokio::select! {
+            () = self.stopping.cancelled() => None,
+            // The senders live as long as the node.
+            Ok(reason) = failure.wait_for(Option::is_some) => {
+                let reason = reason.as_deref().unwrap_or_default();
+                error!(%reason, "the log directory has failed; leaving it to other replicas");
+                Some(format!("the log directory has failed: {reason}"))
+            }
+            Ok(reason) = disowned.wait_for(Option::is_some) => {
+                let reason = reason.as_deref().unwrap_or_default();
+                error!(%reason, "the metadata here is not that of this quorum; stopping, to begin anew without it");
+                Some(format!("the metadata here is not that of this quorum: {reason}"))
+            }
+        };
+        if failed.is_some() {
+            self.stopping.cancel();
+        }
+        failed
     }
 }
 
@@ -241,6 +256,7 @@ fn build_node(
         incarnation,
         previous_broker_epoch,
         leader: source.leader,
+        kept: source.kept,
         registry,
         groups: Groups::new(settings::groups(&config)),
         forwarder: Forwarder::new(directory.clone()),

@@ -50,7 +50,8 @@ impl Image {
                 Arc::make_mut(&mut self.disruptions).insert(r.node_id, Arc::new(granted));
             }
             Record::DisruptionEnd(r) => self.end_disruption(r),
-            Record::NoOp(_) | Record::Unknown(_) => {}
+            Record::NoOp(_) => {}
+            Record::Unknown(_) => self.has_skipped = true,
         }
     }
 

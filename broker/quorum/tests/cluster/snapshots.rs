@@ -66,6 +66,25 @@ async fn a_broker_that_lags_behind_the_log_gets_the_newest_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_epoch_of_an_entry_is_known_while_it_is_applied_and_in_the_log() {
+    let cluster = Cluster::new(1, often);
+    cluster.start_all().await;
+    let (_, leader) = cluster.leader().await;
+    let applied = propose_topics(&leader, "orders", 50).await;
+    let image = purged(&leader).await;
+    let epoch_at = |offset| leader.epoch_at(offset).expect("the log is readable");
+    assert_eq!(epoch_at(applied.offset), Some(applied.epoch));
+    assert_eq!(epoch_at(applied.offset + 1), None, "it is not there yet");
+    assert_eq!((epoch_at(0), epoch_at(-1)), (None, None), "it is no longer there");
+    // Where the log begins: who has the snapshot that replaced the rest asks for the entry before.
+    let first = (0..=applied.offset).find(|offset| epoch_at(*offset).is_some()).expect("some are there");
+    let Ok(Fetched::Batches(batches)) = leader.read_committed(first + 1, 1) else { panic!("not in the log") };
+    assert_eq!(batches[0].0, first + 1);
+    assert!(matches!(leader.read_committed(first, 1), Ok(Fetched::Snapshot { .. })), "{first} is purged");
+    assert!(first <= image.offset());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_from_snapshot_and_log_gives_the_same_image() {
     let cluster = Cluster::new(1, often);
     cluster.start_all().await;

@@ -21,6 +21,13 @@ pub async fn answer(
             ..MetadataFetchResponse::default()
         };
     }
+    if has_followed_another_log(quorum, &request) {
+        return MetadataFetchResponse {
+            error_code: ErrorCode::FencedLeaderEpoch.code(),
+            leader_id: -1,
+            ..MetadataFetchResponse::default()
+        };
+    }
     wait_for_news(quorum, &request).await;
     let status = quorum.status().borrow().clone();
     let mut response = MetadataFetchResponse {
@@ -45,6 +52,20 @@ pub async fn answer(
         }
     }
     response
+}
+
+/// Only an entry that is there and has another epoch proves it: this controller may lag, or have purged the entry.
+fn has_followed_another_log(quorum: &Quorum, request: &MetadataFetchRequest) -> bool {
+    if request.last_epoch < 0 {
+        return false;
+    }
+    match quorum.epoch_at(request.offset.saturating_sub(1)) {
+        Ok(known) => known.is_some_and(|epoch| epoch != request.last_epoch),
+        Err(error) => {
+            tracing::debug!(%error, offset = request.offset, "metadata fetch");
+            false
+        }
+    }
 }
 
 async fn wait_for_news(quorum: &Quorum, request: &MetadataFetchRequest) {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::config::listeners::Voter;
+use crate::metadata::kept::Kept;
 use crate::net::client::Connection;
 
 /// Time to connect to a controller.
@@ -49,6 +50,7 @@ pub struct Puller {
     controllers: watch::Sender<Arc<[Voter]>>,
     image: watch::Sender<Arc<Image>>,
     leader: watch::Sender<Option<i32>>,
+    kept: Arc<Kept>,
     /// Next entry wanted: one past the last that came, with or without records. Never the high watermark, which may be
     /// ahead of what the controller has applied and sends.
     next: i64,
@@ -56,7 +58,7 @@ pub struct Puller {
 
 impl Puller {
     /// A puller that begins with the `configured` controllers and publishes those that it hears of into `controllers`, into
-    /// `image` what it pulls, and the active controller's id into `leader`.
+    /// `image` what it pulls behind what is there, and the active controller's id into `leader`.
     pub fn new(
         cluster_id: Str,
         node_id: i32,
@@ -64,8 +66,10 @@ impl Puller {
         controllers: watch::Sender<Arc<[Voter]>>,
         image: watch::Sender<Arc<Image>>,
         leader: watch::Sender<Option<i32>>,
+        kept: Arc<Kept>,
     ) -> Self {
-        Self { cluster_id, node_id, configured, controllers, image, leader, next: 0 }
+        let next = image.borrow().offset() + 1;
+        Self { cluster_id, node_id, configured, controllers, image, leader, kept, next }
     }
 
     /// Pulls until `stop` is cancelled, from one controller after another.
@@ -97,6 +101,7 @@ impl Puller {
                 offset: self.next,
                 max_wait_ms: i32::try_from(MAX_WAIT.as_millis()).unwrap_or(i32::MAX),
                 max_bytes: MAX_BYTES,
+                last_epoch: self.image.borrow().epoch(),
                 ..MetadataFetchRequest::default()
             };
             let response =
@@ -107,6 +112,11 @@ impl Puller {
 
     fn take(&mut self, response: MetadataFetchResponse) -> Result<(), String> {
         let error = ErrorCode::from_code(response.error_code);
+        if error == ErrorCode::FencedLeaderEpoch {
+            let image = Arc::clone(&self.image.borrow());
+            let (offset, epoch) = (image.offset(), image.epoch());
+            self.kept.disown(format!("a controller has another epoch than {epoch} at offset {offset}"));
+        }
         if error != ErrorCode::None {
             warn!(%error, "metadata fetch refused");
             return Err(error.to_string());
@@ -126,6 +136,7 @@ impl Puller {
         self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
         let mut image = (**self.image.borrow()).clone();
         let before = image.offset();
+        self.kept.pulled(response.batches.len(), usize::from(response.snapshot.is_some()));
         if let Some(snapshot) = response.snapshot {
             image = Image::from_snapshot(snapshot).map_err(|e| e.to_string())?;
             self.next = response.snapshot_offset + 1;

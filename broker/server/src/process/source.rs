@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use super::bound::Bound;
 use super::serving::Serving;
@@ -24,6 +25,9 @@ use crate::controller::liveness::Liveness;
 use crate::controller::runtime::ControllerTask;
 use crate::controller::service::ControllerService;
 use crate::controller::transport::ControllerTransport;
+use crate::metadata::image_file::{ImageFile, Owner};
+use crate::metadata::keeper::Keeper;
+use crate::metadata::kept::Kept;
 use crate::metadata::pull::{Puller, known_controllers};
 
 /// The images as they come, and who decides about the next one.
@@ -33,6 +37,8 @@ pub(super) struct MetadataSource {
     pub leader: watch::Receiver<Option<i32>>,
     /// Every controller that is known.
     pub controllers: watch::Receiver<Arc<[Voter]>>,
+    /// How far the image is kept on disk, where there is no quorum that does.
+    pub kept: Arc<Kept>,
     /// The quorum, where this process is a controller.
     pub quorum: Option<Quorum>,
 }
@@ -48,30 +54,58 @@ impl MetadataSource {
     ) -> Result<Self> {
         let (leader_sender, leader) = watch::channel(None);
         let (controllers_sender, controllers) = watch::channel(config.voters.clone().into());
+        let kept = Arc::new(Kept::default());
         let Some((endpoint, socket)) = &bound.controller else {
-            let images = start_puller(config, dir, controllers_sender, leader_sender, serving, control);
-            return Ok(Self { images, leader, controllers, quorum: None });
+            let known = (controllers_sender, leader_sender);
+            let images = start_puller(config, (dir, disk), known, &kept, serving, control);
+            return Ok(Self { images, leader, controllers, kept, quorum: None });
         };
         let socket = TcpListener::from_std(socket.try_clone()?)?;
         let known = (controllers_sender, leader_sender);
         let quorum = start_controller(config, dir, disk, (endpoint, socket), known, serving).await?;
-        Ok(Self { images: quorum.image(), leader, controllers, quorum: Some(quorum) })
+        Ok(Self { images: quorum.image(), leader, controllers, kept, quorum: Some(quorum) })
     }
 }
 
 fn start_puller(
     config: &Config,
-    dir: &LogDir,
-    controllers: watch::Sender<Arc<[Voter]>>,
-    leader: watch::Sender<Option<i32>>,
+    (dir, disk): (&LogDir, &Arc<dyn Disk>),
+    (controllers, leader): (watch::Sender<Arc<[Voter]>>, watch::Sender<Option<i32>>),
+    kept: &Arc<Kept>,
     serving: &Serving,
     control: &Runtime,
 ) -> watch::Receiver<Arc<Image>> {
-    let (sender, images) = watch::channel(Arc::new(Image::empty()));
+    let owner = Owner {
+        cluster_id: dir.cluster_id().to_owned(),
+        node_id: config.node_id,
+        directory_id: dir.directory_id(),
+    };
+    let file = ImageFile::new(Arc::clone(disk), &config.log_dir, owner);
+    let (sender, images) = watch::channel(Arc::new(kept_image(&file, kept)));
+    let keeper = Keeper::new(file, Arc::clone(kept), images.clone());
+    serving.tasks.spawn_on(keeper.run(serving.stop.clone()), control.handle());
     let cluster_id = Str::copy_from(dir.cluster_id());
-    let puller = Puller::new(cluster_id, config.node_id, config.voters.clone(), controllers, sender, leader);
+    let voters = config.voters.clone();
+    let puller =
+        Puller::new(cluster_id, config.node_id, voters, controllers, sender, leader, Arc::clone(kept));
     serving.spawn_vital("metadata pull", puller.run(serving.stop.clone()), control);
     images
+}
+
+/// What the process before kept; the empty image if that is of no use.
+fn kept_image(file: &ImageFile, kept: &Kept) -> Image {
+    match file.load() {
+        Ok(Some(image)) => {
+            info!(offset = image.offset(), epoch = image.epoch(), "going on from the metadata image on disk");
+            kept.is_at(image.offset());
+            image
+        }
+        Ok(None) => Image::empty(),
+        Err(error) => {
+            warn!(%error, "the metadata image on disk is not used; all metadata is fetched anew");
+            Image::empty()
+        }
+    }
 }
 
 async fn start_controller(
