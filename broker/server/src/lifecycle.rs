@@ -114,8 +114,7 @@ async fn register(node: &Node, channel: &mut Channel) -> Option<i64> {
 /// further and stays without it is not of this quorum's log, because every controller lost its disk and they began anew.
 fn has_registration(node: &Node, broker_epoch: i64, since: Instant) -> bool {
     let image = node.image();
-    let own = image.broker(node.config.node_id);
-    if own.is_some_and(|own| own.incarnation == node.incarnation || own.epoch > broker_epoch) {
+    if node.is_known_to(&image) {
         return true;
     }
     if image.offset() >= broker_epoch && since.elapsed() > REGISTRATION_PULLED {
@@ -157,10 +156,13 @@ async fn heartbeats(
     let (since, mut is_known) = (Instant::now(), false);
     loop {
         is_known = is_known || has_registration(node, epoch, since);
+        // Without its registration an image is behind, however long its log was.
+        let offset = node.image().offset();
+        let current_metadata_offset = if is_known { offset } else { offset.min(epoch - 1) };
         let request = BrokerHeartbeatRequest {
             broker_id: node.config.node_id,
             broker_epoch: epoch,
-            current_metadata_offset: node.image().offset(),
+            current_metadata_offset,
             want_fence: false,
             want_shut_down: stopping.is_cancelled(),
             ..BrokerHeartbeatRequest::default()

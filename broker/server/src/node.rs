@@ -171,10 +171,12 @@ impl Node {
 
     /// Whether the controller has said that this node's image is not behind, and the image knows this process.
     pub fn has_caught_up(&self) -> bool {
-        let image = self.image.load();
-        let is_known =
-            image.broker(self.config.node_id).is_some_and(|own| own.incarnation == self.incarnation);
-        is_known && self.standing.borrow().state >= State::Recovery
+        self.is_known_to(&self.image.load()) && self.standing.borrow().state >= State::Recovery
+    }
+
+    /// Whether the image has the registration of this very process, and so is no older.
+    pub fn is_known_to(&self, image: &Image) -> bool {
+        image.broker(self.config.node_id).is_some_and(|own| own.incarnation == self.incarnation)
     }
 
     fn is_running(&self) -> bool {
@@ -211,6 +213,8 @@ impl Node {
     pub fn figures(&self) -> Snapshot {
         let image = self.image.load();
         let me = self.config.node_id;
+        // What an image of the past says of a leader here was of the process before.
+        let is_known = self.is_known_to(&image);
         let mut figures = Snapshot {
             fenced: image.broker(me).is_some_and(|b| b.fenced),
             active_controller: *self.leader.borrow() == Some(me),
@@ -224,7 +228,7 @@ impl Node {
             let min_isr = self.min_isr(&image, &topic.name);
             for partition in topic.partitions.values() {
                 figures.partitions += i64::from(partition.replicas.contains(&me));
-                if partition.leader == me {
+                if partition.leader == me && is_known {
                     figures.leaders += 1;
                     figures.under_replicated +=
                         i64::from(partition.isr.len() < partition.replication_factor());
