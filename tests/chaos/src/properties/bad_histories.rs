@@ -145,6 +145,9 @@ fn changes_at_one_time_may_have_happened_in_either_order() {
     // The deletion that nobody heard of came late, between the two creations.
     let late = [("create", 1, 2, "done"), ("delete", 1, 3, "unknown"), ("create", 20, 21, "done")];
     assert_eq!(administered(&late), Vec::<String>::new());
+    // The second attempt met what the first had done.
+    let twice = [("create", 1, 200_000_000, "present"), ("delete", 200_000_001, 200_000_002, "done")];
+    assert_eq!(administered(&twice), Vec::<String>::new());
     let too_late = [("create", 1, 2, "done"), ("create", 20, 21, "done"), ("delete", 30, 31, "unknown")];
     assert_eq!(administered(&too_late), ["P19"]);
 }
