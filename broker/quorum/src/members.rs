@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use openraft::Instant as _;
 
-use crate::types::{Metrics, Voter, node_id, offset_of};
+use crate::types::{Membership, Metrics, Voter, node_id, offset_of};
 
 /// One disk of one node.
 #[derive(Clone, Debug)]
@@ -27,9 +27,18 @@ impl Member {
     }
 }
 
-/// Every member, by node id; the progress of others is known on the leader only.
+/// Every member, by node id, as the newest entry about them has it, whether or not that will be kept: openraft goes by it.
+/// The progress of others is known on the leader only.
 pub(crate) fn members(metrics: &Metrics) -> Vec<Member> {
-    let membership = metrics.membership_config.membership();
+    of(metrics, metrics.membership_config.membership())
+}
+
+/// Every member, by node id, as it is committed: what counts if this leader is gone the next moment.
+pub(crate) fn committed(metrics: &Metrics) -> Vec<Member> {
+    of(metrics, metrics.committed_membership_config.membership())
+}
+
+fn of(metrics: &Metrics, membership: &Membership) -> Vec<Member> {
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
     let mut members: Vec<Member> =
         membership.nodes().map(|(id, voter)| member(metrics, *id, voter, voters.contains(id))).collect();

@@ -44,7 +44,7 @@ pub struct QuorumStatus {
     /// End of this node's log, exclusive.
     pub log_end: i64,
     /// All voters; the progress of others is known on the leader only. Two may have the same node id while one of them
-    /// is a disk that is lost.
+    /// is a disk that is lost. A change shows when it is committed, and not when a leader has only begun it.
     pub voters: Vec<ReplicaProgress>,
     /// Controllers that have the log but do not vote.
     pub observers: Vec<ReplicaProgress>,
@@ -68,7 +68,7 @@ impl QuorumStatus {
 
     fn from_metrics(metrics: &Metrics, config: &QuorumConfig) -> QuorumStatus {
         let (voters, observers): (Vec<Member>, Vec<Member>) =
-            members::members(metrics).into_iter().partition(|member| member.votes);
+            members::committed(metrics).into_iter().partition(|member| member.votes);
         let lease = config.lease();
         QuorumStatus {
             // openraft initialises a log in term 0 in the node's own name, which makes nobody a leader.
