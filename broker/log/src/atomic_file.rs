@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::disk::{Disk, OpenMode, write_all_at};
 use crate::names::{TMP_SUFFIX, with_suffix};
+use crate::sums;
 
 /// Replaces `path` durably: after a power loss the file has the old contents or the new ones.
 ///
@@ -12,20 +13,18 @@ use crate::names::{TMP_SUFFIX, with_suffix};
 /// The file system refused; the old contents are still there, and perhaps a part of the new under a temporary name, which
 /// the next call takes over.
 pub fn replace(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
-    replace_without_dir_sync(disk, path, contents, true)?;
-    match path.parent() {
-        Some(dir) => disk.sync_dir(dir),
-        None => Ok(()),
-    }
+    rename_into_place(disk, path, contents, true)?;
+    sync_parent(disk, path)
+}
+
+/// Like [`replace`], with a checksum beside the file that costs no sync of its own.
+pub(crate) fn replace_sealed(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
+    sums::announce(disk, path, contents)?;
+    replace(disk, path, contents)
 }
 
 /// Replaces `path`; the new name is durable once the directory is synced, the contents are if `sync` says so.
-pub(crate) fn replace_without_dir_sync(
-    disk: &dyn Disk,
-    path: &Path,
-    contents: &[u8],
-    sync: bool,
-) -> io::Result<()> {
+pub(crate) fn rename_into_place(disk: &dyn Disk, path: &Path, contents: &[u8], sync: bool) -> io::Result<()> {
     let temporary = with_suffix(path, TMP_SUFFIX);
     let file = disk.open(&temporary, OpenMode::Replace)?;
     write_all_at(&*file, &[contents], 0)?;
@@ -33,4 +32,11 @@ pub(crate) fn replace_without_dir_sync(
         file.sync_data()?;
     }
     disk.rename(&temporary, path)
+}
+
+fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) => disk.sync_dir(dir),
+        None => Ok(()),
+    }
 }

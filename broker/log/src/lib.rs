@@ -18,6 +18,7 @@
 //! | `epochs` | leader epochs and their checkpoint file |
 //! | `compaction` | keeping the last value of each key |
 //! | `producer` | idempotent producers and their snapshot file |
+//! | `sums` | checksums beside small files that have none |
 //! | `log_dir` | a data directory: lock, identity, checkpoints, partition directories |
 //! | `disk` | the file system behind a trait, real and simulated |
 //!
@@ -45,6 +46,7 @@ mod producer;
 mod read;
 mod scan;
 mod segment;
+mod sums;
 mod tail;
 mod write;
 
@@ -60,8 +62,10 @@ pub use log::{
     Appended, CorruptionPolicy, DeletedFiles, Log, OpenOptions, RecoveryReport, TimestampOffset, WrittenEnds,
 };
 pub use log_dir::{
-    Checkpoint, Checkpoints, LogDir, LogDirError, Owner, PartitionDir, PartitionDirState, TopicPartition,
+    Checkpoint, Checkpoints, LogDir, LogDirError, Owner, PartitionDir, PartitionDirState, StoredOffsets,
+    TopicPartition,
 };
 pub use producer::{ProducerBatch, ProducerEntry};
 pub use read::{Chunk, DiskRead, LogRead, ReadPlan};
+pub use sums::Seal;
 pub use write::{WriteJob, WriteOutcome};

@@ -7,6 +7,7 @@ mod lookup;
 mod open;
 mod reading;
 mod retention;
+mod topic_id;
 mod truncation;
 
 use std::path::{Path, PathBuf};
@@ -26,9 +27,9 @@ use crate::{LogConfig, LogError, names};
 pub use append::Appended;
 pub use flush::WrittenEnds;
 pub use lookup::TimestampOffset;
-pub(crate) use open::read_topic_id;
 pub use open::{CorruptionPolicy, OpenOptions, RecoveryReport};
 pub use retention::DeletedFiles;
+pub(crate) use topic_id::read_topic_id;
 
 /// Memory that the tail keeps of what is written already, unless told otherwise.
 const DEFAULT_TAIL_LIMIT: usize = 1 << 20;

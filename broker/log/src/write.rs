@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::atomic_file::replace_without_dir_sync;
+use crate::atomic_file::rename_into_place;
 use crate::disk::{Disk, OpenMode, remove_if_exists, write_all_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexEntry, IndexWrite, OffsetEntry, TimeEntry};
 use crate::mutation::{Mutation, is_active};
+use crate::sums;
 
 /// Everything that one round of group commit does for one log.
 #[derive(Debug)]
@@ -112,11 +113,14 @@ impl WriteJob {
     fn write(&self) -> io::Result<()> {
         self.segments.iter().try_for_each(SegmentWork::write)?;
         for (path, contents) in &self.snapshots {
-            replace_without_dir_sync(&*self.disk, path, contents, false)?;
+            rename_into_place(&*self.disk, path, contents, false)?;
         }
         match &self.epochs {
             // Synced before the rename, so that no power loss leaves a torn file under the name.
-            Some((path, text)) => replace_without_dir_sync(&*self.disk, path, text.as_bytes(), self.sync),
+            Some((path, text)) => {
+                sums::announce(&*self.disk, path, text.as_bytes())?;
+                rename_into_place(&*self.disk, path, text.as_bytes(), self.sync)
+            }
             None => Ok(()),
         }
     }

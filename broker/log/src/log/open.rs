@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::compact::complete_swap;
 use super::{DEFAULT_TAIL_LIMIT, Log, UnsyncedNames};
-use crate::disk::{Disk, OpenMode, read_file_if_exists, remove_if_exists, write_all_at};
+use crate::disk::{Disk, remove_if_exists};
 use crate::epochs::EpochCache;
 use crate::load::{Cut, LoadLimits, Loaded, Loader};
 use crate::names::{CLEANED_SUFFIX, DELETED_SUFFIX, SEGMENT_EXTENSIONS, SWAP_SUFFIX, TMP_SUFFIX};
 use crate::producer::ProducerStates;
+use crate::sums::{self, Seal};
 use crate::tail::Tail;
 use crate::{LogConfig, LogError, names};
 
@@ -62,6 +61,18 @@ pub struct RecoveryReport {
     pub start_ignored: bool,
     /// `leader-epoch-checkpoint` was missing or damaged, and was built from the batches.
     pub rebuilt_epochs: bool,
+    /// Small files that were not what was written, or whose checksums were not.
+    pub broken: Vec<PathBuf>,
+}
+
+impl RecoveryReport {
+    pub(super) fn note(&mut self, seal: Seal, path: &Path) {
+        match seal {
+            Seal::Sound => {}
+            Seal::Broken => self.broken.push(path.to_path_buf()),
+            Seal::Renewed => self.broken.push(sums::path_of(path)),
+        }
+    }
 }
 
 /// What a partition's directory holds.
@@ -89,14 +100,14 @@ impl Log {
         }
         let mut contents = list(&*disk, &dir)?;
         let mut log = Self::empty(disk, dir.into(), config, options.log_start_offset.max(0));
-        log.check_topic_id(options.topic_id)?;
+        let mut report = RecoveryReport { created, ..RecoveryReport::default() };
+        log.check_topic_id(options.topic_id, &mut report)?;
         if contents.segments.is_empty() || !options.clean_shutdown {
             // Whoever created the directory may have died before syncing any of it.
             let partition_metadata = log.topic_id.is_some();
             log.unsynced_names =
                 UnsyncedNames { inside: true, directory: true, partition_metadata, epochs: true };
         }
-        let mut report = RecoveryReport { created, ..RecoveryReport::default() };
         log.remove_leftovers(&contents.leftovers)?;
         log.complete_swaps(&mut contents)?;
         if !options.clean_shutdown {
@@ -141,7 +152,7 @@ impl Log {
         options: &OpenOptions,
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
-        let epochs = self.read_epochs()?;
+        let epochs = self.read_epochs(report)?;
         report.rebuilt_epochs = epochs.is_none();
         self.epochs = epochs.unwrap_or_default();
         let trusted = match (report.rebuilt_epochs, options.clean_shutdown) {
@@ -215,33 +226,14 @@ impl Log {
     }
 
     /// The leader epochs in the checkpoint file; `None` if it is missing or damaged.
-    fn read_epochs(&self) -> Result<Option<EpochCache>, LogError> {
+    fn read_epochs(&self, report: &mut RecoveryReport) -> Result<Option<EpochCache>, LogError> {
         let path = self.dir.join(names::LEADER_EPOCHS);
-        let contents = read_file_if_exists(&*self.disk, &path).map_err(LogError::io("read", &path))?;
-        Ok(contents.and_then(|contents| EpochCache::parse(std::str::from_utf8(&contents).ok()?)))
-    }
-
-    /// Compares the directory's topic id with the expected one; a directory without one gets it.
-    fn check_topic_id(&mut self, expected: Option<Uuid>) -> Result<(), LogError> {
-        let found = read_topic_id(&*self.disk, &self.dir)?;
-        self.topic_id = found.or(expected);
-        match (found, expected) {
-            (Some(found), Some(expected)) if found != expected => {
-                Err(LogError::TopicIdMismatch { dir: self.dir.to_path_buf(), found, expected })
-            }
-            (None, Some(expected)) => self.write_topic_id(expected),
-            _ => Ok(()),
-        }
-    }
-
-    fn write_topic_id(&mut self, topic_id: Uuid) -> Result<(), LogError> {
-        let path = self.dir.join(names::PARTITION_METADATA);
-        let text = format!("version: 0\ntopic_id: {}\n", URL_SAFE_NO_PAD.encode(topic_id.as_bytes()));
-        let file = self.disk.open(&path, OpenMode::Replace).map_err(LogError::io("create", &path))?;
-        write_all_at(&*file, &[text.as_bytes()], 0).map_err(LogError::io("write", &path))?;
-        self.unsynced_names.inside = true;
-        self.unsynced_names.partition_metadata = true;
-        Ok(())
+        let Some(file) = sums::read(&*self.disk, &path).map_err(LogError::io("read", &path))? else {
+            return Ok(None);
+        };
+        report.note(file.seal, &path);
+        let text = std::str::from_utf8(&file.contents).ok().filter(|_| file.seal != Seal::Broken);
+        Ok(text.and_then(EpochCache::parse))
     }
 
     fn complete_swaps(&self, contents: &mut Contents) -> Result<(), LogError> {
@@ -271,23 +263,6 @@ impl Log {
             .iter()
             .try_for_each(|path| remove_if_exists(&*self.disk, path).map_err(LogError::io("remove", path)))
     }
-}
-
-/// The topic id in `partition.metadata`; `None` if the file is missing or was torn before its first sync.
-pub(crate) fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<Uuid>, LogError> {
-    let path = dir.join(names::PARTITION_METADATA);
-    let contents = read_file_if_exists(disk, &path).map_err(LogError::io("read", &path))?;
-    Ok(contents.and_then(|contents| parse_topic_id(std::str::from_utf8(&contents).ok()?)))
-}
-
-/// Reads the two lines "version: 0" and "topic_id: <base64>".
-fn parse_topic_id(text: &str) -> Option<Uuid> {
-    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    let (version, id) = (lines.next()?, lines.next()?);
-    if (version.0.trim(), version.1.trim(), id.0.trim()) != ("version", "0", "topic_id") {
-        return None;
-    }
-    Uuid::from_slice(&URL_SAFE_NO_PAD.decode(id.1.trim()).ok()?).ok()
 }
 
 /// Sorts the names in a partition's directory.

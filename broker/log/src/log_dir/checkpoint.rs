@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::{LogDirError, TopicPartition};
 use crate::atomic_file;
-use crate::disk::{Disk, read_file_if_exists};
+use crate::disk::Disk;
+use crate::sums::{self, Seal};
 
 /// One of the checkpoint files of a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,15 @@ pub enum Checkpoint {
 /// The offsets in a checkpoint.
 pub type Checkpoints = BTreeMap<TopicPartition, i64>;
 
+/// A checkpoint as it was read.
+#[derive(Clone, Debug)]
+pub struct StoredOffsets {
+    /// The offsets; none if the file was never written, or is broken.
+    pub offsets: Checkpoints,
+    /// What its checksum says.
+    pub seal: Seal,
+}
+
 impl Checkpoint {
     /// The file's name.
     pub fn file_name(self) -> &'static str {
@@ -36,11 +46,21 @@ impl Checkpoint {
     }
 }
 
-pub(super) fn read(disk: &dyn Disk, dir: &Path, checkpoint: Checkpoint) -> Result<Checkpoints, LogDirError> {
+pub(super) fn read(
+    disk: &dyn Disk,
+    dir: &Path,
+    checkpoint: Checkpoint,
+) -> Result<StoredOffsets, LogDirError> {
     let path = dir.join(checkpoint.file_name());
-    match read_file_if_exists(disk, &path).map_err(LogDirError::io("read", &path))? {
-        None => Ok(Checkpoints::new()),
-        Some(contents) => parse(&contents).map_err(|reason| LogDirError::Malformed { path, reason }),
+    match sums::read(disk, &path).map_err(LogDirError::io("read", &path))? {
+        None => Ok(StoredOffsets { offsets: Checkpoints::new(), seal: Seal::Sound }),
+        Some(file) if file.seal == Seal::Broken => {
+            Ok(StoredOffsets { offsets: Checkpoints::new(), seal: Seal::Broken })
+        }
+        Some(file) => match parse(&file.contents) {
+            Ok(offsets) => Ok(StoredOffsets { offsets, seal: file.seal }),
+            Err(reason) => Err(LogDirError::Malformed { path, reason }),
+        },
     }
 }
 
@@ -56,7 +76,7 @@ pub(super) fn write(
         let _ = writeln!(text, "{} {} {offset}", partition.topic, partition.partition);
     }
     let path = dir.join(checkpoint.file_name());
-    atomic_file::replace(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))
+    atomic_file::replace_sealed(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))
 }
 
 /// Reads version 0: the version, the number of entries, then "topic partition offset" a line.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{LogDirError, Owner, PartitionDirState, partitions};
 use crate::atomic_file;
-use crate::disk::{Disk, read_file_if_exists};
+use crate::disk::Disk;
+use crate::sums::{self, Seal};
 
 const NAME: &str = "meta.properties";
 
@@ -20,14 +21,19 @@ pub(super) struct MetaProperties {
     pub(super) directory_id: Uuid,
 }
 
-/// Reads the file; `None` if there is none.
-pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>, LogDirError> {
+/// Reads the file and what its checksum says; `None` if there is none.
+pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<(MetaProperties, Seal)>, LogDirError> {
     let path = dir.join(NAME);
-    let Some(contents) = read_file_if_exists(disk, &path).map_err(LogDirError::io("read", &path))? else {
+    let Some(file) = sums::read(disk, &path).map_err(LogDirError::io("read", &path))? else {
         return Ok(None);
     };
     let malformed = |reason: &str| LogDirError::Malformed { path: path.clone(), reason: reason.to_string() };
-    let text = std::str::from_utf8(&contents).map_err(|_| malformed("not UTF-8"))?;
+    if file.seal == Seal::Broken {
+        return Err(malformed(
+            "it is not what was written; if it was changed on purpose, remove meta.properties.crc32c",
+        ));
+    }
+    let text = std::str::from_utf8(&file.contents).map_err(|_| malformed("not UTF-8"))?;
     if property(text, "version") != Some("1") {
         return Err(malformed("version is not 1"));
     }
@@ -37,7 +43,7 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>
     let directory_id = property(text, "directory.id").and_then(|id| URL_SAFE_NO_PAD.decode(id).ok());
     let directory_id = directory_id.and_then(|bytes| Uuid::from_slice(&bytes).ok());
     let directory_id = directory_id.ok_or_else(|| malformed("no directory.id"))?;
-    Ok(Some(MetaProperties { cluster_id, node_id, directory_id }))
+    Ok(Some((MetaProperties { cluster_id, node_id, directory_id }, file.seal)))
 }
 
 /// Writes the file into a directory that has none.
@@ -56,7 +62,7 @@ pub(super) fn create(disk: &dyn Disk, dir: &Path, owner: &Owner<'_>) -> Result<M
         disk.sync_dir(parent).map_err(LogDirError::io("sync", parent))?;
     }
     let path = dir.join(NAME);
-    atomic_file::replace(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))?;
+    atomic_file::replace_sealed(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))?;
     Ok(MetaProperties { cluster_id, node_id, directory_id })
 }
 

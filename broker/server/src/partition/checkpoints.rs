@@ -6,13 +6,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use klamm_log::{Checkpoint, Checkpoints, LogDir, LogDirError, TopicPartition};
+use klamm_log::{Checkpoint, Checkpoints, LogDir, LogDirError, Seal, TopicPartition};
 use parking_lot::Mutex;
+use tracing::warn;
 
 /// The checkpoint files of a log directory.
 pub(super) struct CheckpointFiles {
     dir: Arc<LogDir>,
     stored: Mutex<Stored>,
+    has_lost: bool,
 }
 
 /// Offsets of all logs of a directory.
@@ -45,16 +47,35 @@ pub(super) struct Known {
 }
 
 impl CheckpointFiles {
-    /// Reads the files.
+    /// Reads the files. One that is not what was written says nothing.
     pub(super) fn read(dir: Arc<LogDir>) -> Result<Self, LogDirError> {
-        let offsets = Offsets {
-            recovery_points: dir.read_checkpoint(Checkpoint::RecoveryPoint)?,
-            log_starts: dir.read_checkpoint(Checkpoint::LogStart)?,
-            high_watermarks: dir.read_checkpoint(Checkpoint::HighWatermark)?,
+        let mut has_lost = false;
+        let mut read = |kind: Checkpoint| -> Result<Checkpoints, LogDirError> {
+            let read = dir.read_checkpoint(kind)?;
+            let file = dir.path().join(kind.file_name());
+            match read.seal {
+                Seal::Sound => {}
+                Seal::Broken => {
+                    warn!(file = %file.display(), "not what was written; nothing of it is believed")
+                }
+                Seal::Renewed => warn!(file = %file.display(), "its checksum was damaged and is made anew"),
+            }
+            has_lost |= read.seal == Seal::Broken && kind != Checkpoint::Cleaner;
+            Ok(read.offsets)
         };
-        let cleaned = dir.read_checkpoint(Checkpoint::Cleaner)?;
+        let offsets = Offsets {
+            recovery_points: read(Checkpoint::RecoveryPoint)?,
+            log_starts: read(Checkpoint::LogStart)?,
+            high_watermarks: read(Checkpoint::HighWatermark)?,
+        };
+        let cleaned = read(Checkpoint::Cleaner)?;
         let stored = Stored { offsets, cleaned, forgotten: BTreeSet::new(), retractions: 0 };
-        Ok(Self { dir, stored: Mutex::new(stored) })
+        Ok(Self { dir, stored: Mutex::new(stored), has_lost })
+    }
+
+    /// Whether offsets were stored that are not known any more: nobody can tell whether the logs hold what they held.
+    pub(super) fn has_lost_offsets(&self) -> bool {
+        self.has_lost
     }
 
     /// What is known of a partition.

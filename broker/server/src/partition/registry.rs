@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
-use klamm_log::{Disk, DiskSpace, LogDir, LogDirError, PartitionDir, TopicPartition};
+use klamm_log::{Disk, DiskSpace, LogDir, LogDirError, PartitionDir, Seal, TopicPartition};
 use klamm_metadata::Image;
 use klamm_metadata::config::{BrokerProperties, RACK_AWARE_REPLICA_SELECTOR, names};
 use klamm_wire::Str;
@@ -23,7 +23,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::alter::AlterPartitionSender;
@@ -96,7 +96,7 @@ pub(super) struct Replicas {
     table: RwLock<HashMap<Uuid, HashMap<i32, Arc<Partition>>>>,
     /// The image is no older than this process, see [`Registry::apply`].
     settled: AtomicBool,
-    /// A log lost records that were durable when the process before closed it.
+    /// A log lost records that were durable when the process before closed it, or what would tell is lost.
     lost_durable: AtomicBool,
     /// Directories that do not say whose they are, until the image has caught up.
     unidentified: Mutex<Vec<PartitionDir>>,
@@ -148,9 +148,12 @@ impl Registry {
             checkpoints: CheckpointFiles::read(Arc::clone(&dir))?,
             failure: watch::Sender::new(None),
         });
+        if dir.identity_seal() == Seal::Renewed {
+            warn!(directory = %dir.path().display(), "the checksum of meta.properties was damaged and is made anew");
+        }
         let replicas = Arc::new(Replicas {
             settled: AtomicBool::new(false),
-            lost_durable: AtomicBool::new(false),
+            lost_durable: AtomicBool::new(shared.checkpoints.has_lost_offsets()),
             unidentified: Mutex::default(),
             doomed: Mutex::default(),
             lag_time_max_ms: setting(&parts.properties, "replica.lag.time.max.ms", 30_000),
@@ -201,7 +204,8 @@ impl Registry {
         self.replicas.shared.engine.stuck(patience)
     }
 
-    /// Whether a log lost records when it was opened though it had been closed cleanly: then no copy here is complete for sure.
+    /// Whether a log lost records when it was opened though it had been closed cleanly, or nobody can tell: then no copy here
+    /// is complete for sure.
     pub fn lost_durable_records(&self) -> bool {
         self.replicas.lost_durable.load(Ordering::Relaxed)
     }

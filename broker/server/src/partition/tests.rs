@@ -3,6 +3,7 @@
 mod behind;
 mod cluster;
 mod faults;
+mod flips;
 mod nearby;
 mod produce_and_fetch;
 mod registry;

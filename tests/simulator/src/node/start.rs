@@ -104,7 +104,7 @@ impl Node {
         let kinds = [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark];
         let [points, starts, high_watermarks] = kinds.map(|kind| dir.read_checkpoint(kind));
         let mut process = self.new_process(disk.clone(), dir, uuid(out), out);
-        process.checkpointed = [points?, starts?, high_watermarks?];
+        process.checkpointed = [points?.offsets, starts?.offsets, high_watermarks?.offsets];
         let found = process.dir.partitions()?;
         self.process = Some(process);
         for entry in found.into_iter().filter(|entry| entry.state == PartitionDirState::Live) {

@@ -77,8 +77,11 @@ impl Replicas {
                 PartitionDirState::Live if dir.partition.topic == METADATA_TOPIC => {}
                 PartitionDirState::Live if dir.topic_id.is_some() => live.push(dir),
                 PartitionDirState::Live => {
+                    // The checksum of the file can tell whether the topic that the metadata names is the one.
                     if has_records(&*self.disk, &dir.path)? {
-                        warn!(topic = %dir.partition.topic, partition = dir.partition.partition, "partition.metadata is missing or damaged: whose log this is is not known yet");
+                        let file = dir.path.join("partition.metadata");
+                        warn!(file = %file.display(), "no topic id; opened when the metadata has a topic of this name");
+                        self.lost_durable.store(true, Ordering::Relaxed);
                     }
                     self.unidentified.lock().push(dir);
                 }
@@ -122,6 +125,9 @@ impl Replicas {
             corruption: CorruptionPolicy::Truncate,
         };
         let (log, report) = Log::open(Arc::clone(&self.disk), dir.clone(), settings.log_config(), options)?;
+        for file in &report.broken {
+            warn!(file = %file.display(), "not what was written; put right from what else is known");
+        }
         let is_short =
             report.cut.is_some() || known.recovery_point > log.end_offset() || report.start_ignored;
         if is_short && self.dir.was_clean_shutdown() {

@@ -1,0 +1,172 @@
+//! A checksum beside a small file whose format, Kafka's, has no room for one.
+//!
+//! `<name>.crc32c` is one line: the CRC-32C of the file's contents, that of the contents before, and that of the line so far.
+//! It is renamed into place before the file is, and never synced by itself: a crash between the two leaves the contents from
+//! before, for which it vouches too, and what a power loss leaves torn of it has a wrong checksum of its own. A file without
+//! one, as Apache Kafka writes it, is believed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::atomic_file::rename_into_place;
+use crate::disk::{Disk, read_file_if_exists};
+use crate::names::with_suffix;
+
+const SUFFIX: &str = ".crc32c";
+
+/// What the checksum beside a file says of its contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// They are what was written, or nothing is known to the contrary.
+    Sound,
+    /// They are not what was written.
+    Broken,
+    /// The checksum itself is damaged; it was made anew from the contents, which are believed.
+    Renewed,
+}
+
+/// The contents that may lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sums {
+    now: u32,
+    before: u32,
+}
+
+/// A file and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) contents: Vec<u8>,
+    pub(crate) seal: Seal,
+    sums: Option<Sums>,
+}
+
+impl Sealed {
+    /// Whether it is known that these contents were written last, or just before.
+    pub(crate) fn was_once(&self, contents: &[u8]) -> bool {
+        self.sums.is_some_and(|sums| sums.vouch_for(contents))
+    }
+}
+
+impl Sums {
+    fn vouch_for(self, contents: &[u8]) -> bool {
+        let sum = crc32c::crc32c(contents);
+        sum == self.now || sum == self.before
+    }
+
+    fn format(self) -> String {
+        let line = format!("{:08x} {:08x}", self.now, self.before);
+        format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))
+    }
+
+    /// Reads exactly what [`format`](Self::format) writes.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut fields = std::str::from_utf8(bytes).ok()?.split(' ');
+        let mut next = || u32::from_str_radix(fields.next()?, 16).ok();
+        let sums = Self { now: next()?, before: next()? };
+        (sums.format().as_bytes() == bytes).then_some(sums)
+    }
+}
+
+/// The file of the checksum.
+pub(crate) fn path_of(path: &Path) -> PathBuf {
+    with_suffix(path, SUFFIX)
+}
+
+/// Reads a file and compares it with its checksum; `None` if there is no file.
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Sealed>> {
+    let Some(contents) = read_file_if_exists(disk, path)? else { return Ok(None) };
+    // An empty one is what a power loss leaves of a file that was not synced.
+    let beside = read_file_if_exists(disk, &path_of(path))?.filter(|bytes| !bytes.is_empty());
+    let sums = beside.as_deref().map(Sums::parse);
+    let seal = match sums {
+        None => Seal::Sound,
+        Some(Some(sums)) if sums.vouch_for(&contents) => Seal::Sound,
+        Some(Some(_)) => Seal::Broken,
+        Some(None) => {
+            store(disk, path, crc32c::crc32c(&contents), &contents)?;
+            Seal::Renewed
+        }
+    };
+    Ok(Some(Sealed { contents, seal, sums: sums.flatten() }))
+}
+
+/// Writes the checksum of what a file is about to hold, which lies there no later than the new contents do.
+pub(crate) fn announce(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
+    let now = crc32c::crc32c(contents);
+    // What cannot be read is not worth keeping.
+    let before = read_file_if_exists(disk, path).ok().flatten().map_or(now, |old| crc32c::crc32c(&old));
+    store(disk, path, before, contents)
+}
+
+fn store(disk: &dyn Disk, path: &Path, before: u32, contents: &[u8]) -> io::Result<()> {
+    let sums = Sums { now: crc32c::crc32c(contents), before };
+    rename_into_place(disk, &path_of(path), sums.format().as_bytes(), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::{OpenMode, SimDisk, write_all_at};
+
+    const FILE: &str = "/data/checkpoint";
+
+    fn disk() -> SimDisk {
+        let disk = SimDisk::new(1);
+        disk.create_dir_all(Path::new("/data")).expect("creates");
+        disk
+    }
+
+    fn put(disk: &dyn Disk, contents: &[u8]) {
+        let file: Arc<_> = disk.open(Path::new(FILE), OpenMode::Replace).expect("opens");
+        write_all_at(&*file, &[contents], 0).expect("writes");
+    }
+
+    fn seal(disk: &dyn Disk) -> Seal {
+        read(disk, Path::new(FILE)).expect("reads").expect("there").seal
+    }
+
+    #[test]
+    fn no_flipped_bit_of_a_file_or_its_checksum_is_believed() {
+        let written = disk();
+        announce(&written, Path::new(FILE), b"0\n0\n").expect("writes");
+        put(&written, b"0\n0\n");
+        assert_eq!(seal(&written), Seal::Sound);
+        for (path, length, expected) in
+            [(PathBuf::from(FILE), 4, Seal::Broken), (path_of(Path::new(FILE)), 27, Seal::Renewed)]
+        {
+            for bit in 0..length * 8 {
+                written.corrupt(&path, bit / 8, 1 << (bit % 8)).expect("flips");
+                assert_eq!(seal(&written), expected, "bit {bit} of {}", path.display());
+                if expected == Seal::Broken {
+                    written.corrupt(&path, bit / 8, 1 << (bit % 8)).expect("flips back");
+                }
+                assert_eq!(seal(&written), Seal::Sound, "renewed");
+            }
+        }
+    }
+
+    #[test]
+    fn a_crash_before_the_contents_are_there_is_no_damage() {
+        let disk = disk();
+        put(&disk, b"old");
+        assert_eq!(seal(&disk), Seal::Sound, "nothing is known of it");
+        announce(&disk, Path::new(FILE), b"new").expect("writes");
+        assert_eq!(seal(&disk), Seal::Sound, "still the old contents");
+        announce(&disk, Path::new(FILE), b"newer").expect("writes");
+        assert_eq!(seal(&disk), Seal::Sound, "still the old contents");
+        put(&disk, b"newer");
+        assert_eq!(seal(&disk), Seal::Sound);
+        put(&disk, b"new");
+        assert_eq!(seal(&disk), Seal::Broken, "never there");
+    }
+
+    #[test]
+    fn a_checksum_that_was_torn_empty_says_nothing() {
+        let disk = disk();
+        put(&disk, b"contents");
+        drop(disk.open(&path_of(Path::new(FILE)), OpenMode::Replace).expect("creates"));
+        assert_eq!(seal(&disk), Seal::Sound);
+    }
+}
