@@ -94,6 +94,8 @@ pub(crate) struct Loader<'a> {
 struct Walked {
     segment: Segment,
     next_offset: i64,
+    /// It is the last one of the log.
+    is_active: bool,
     damage: Option<Damage>,
     /// A batch has a wrong checksum.
     is_doubtful: bool,
@@ -171,7 +173,7 @@ impl Loader<'_> {
             loaded.segments.push(segment);
             return Ok(true);
         }
-        let walked = self.walk(files, size, loaded)?;
+        let walked = self.walk(files, size, next.is_none(), loaded)?;
         loaded.end_offset = walked.next_offset;
         loaded.scanned_bytes += walked.scanned;
         let position = walked.segment.size;
@@ -217,7 +219,13 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn walk(&mut self, files: Arc<SegmentFiles>, size: u64, loaded: &mut Loaded) -> Result<Walked, LogError> {
+    fn walk(
+        &mut self,
+        files: Arc<SegmentFiles>,
+        size: u64,
+        is_active: bool,
+        loaded: &mut Loaded,
+    ) -> Result<Walked, LogError> {
         let path = files.log_path();
         let start = WalkStart::find(&files, size, loaded.resumed_at).map_err(LogError::io("read", &path))?;
         let file = Arc::clone(files.log().map_err(LogError::io("open", &path))?);
@@ -226,6 +234,7 @@ impl Loader<'_> {
         let mut walked = Walked {
             segment,
             next_offset,
+            is_active,
             damage: None,
             is_doubtful: false,
             scanned: 0,
@@ -264,7 +273,7 @@ impl Loader<'_> {
         while let Some(found) = scan.next()? {
             walked.is_doubtful |= self.judge(scan, &found)?;
             let header = &found.header;
-            let gaps_allowed = walked.next_offset < self.limits.recovery_point;
+            let gaps_allowed = self.allows_gap_before(header, walked);
             if let Some(reason) = out_of_line(header, walked, indexed, gaps_allowed, loaded.last_epoch) {
                 return Err(ScanError::Damaged { position: found.position, reason });
             }
@@ -285,6 +294,14 @@ impl Loader<'_> {
             self.replay(header, loaded);
         }
         Ok(())
+    }
+
+    /// Whether a compaction may have left a gap before a batch: not behind the recovery point. That is the end of a batch, the
+    /// last one then, and it is still there unless it was in a segment that was closed since.
+    fn allows_gap_before(&self, header: &BatchHeader, walked: &Walked) -> bool {
+        let recovery_point = self.limits.recovery_point;
+        let passes = header.next_offset() > recovery_point;
+        walked.next_offset < recovery_point && !(walked.is_active && passes)
     }
 
     /// Whether a batch that belongs to the log has a wrong checksum; an error if nothing shows that it belongs there.
