@@ -2,26 +2,35 @@
 //!
 //! Opening a log after a clean shutdown, or below the recovery point, reads none of its data. So each segment remembers up to
 //! where it is only believed, a read of such a part checks it first, and a [`SegmentCheck`] goes through it in the background.
+//! The check also compares the indexes with the batches, and looks at producer snapshots, which nothing else may ever read.
 //! The checksum covers neither base offset nor leader epoch of a batch: the first must lie between the neighbours', the second
 //! must be the one that the epoch checkpoint names.
 
-use std::io::ErrorKind;
+mod indexes;
+
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::disk::DiskFile;
 use crate::epochs::{EpochEntry, contradiction};
 use crate::files::SegmentFiles;
 use crate::mutation::{Mutation, is_active};
+use crate::producer::snapshot;
 use crate::scan::{Found, Scan, ScanError};
-use crate::{Damage, LogError};
+use crate::{Damage, LogError, names};
+use indexes::Indexes;
 
 /// Which bytes of a segment are only believed: those between the two positions.
 #[derive(Debug, Default)]
 pub(crate) struct Trust {
     checked: AtomicU64,
     believed_to: AtomicU64,
+    /// So many entries of the two indexes, and what else lies beside the segment, have not been looked at.
+    believed_offsets: AtomicUsize,
+    believed_times: AtomicUsize,
+    doubts_indexes: AtomicBool,
 }
 
 impl Trust {
@@ -30,9 +39,30 @@ impl Trust {
         self.believed_to.store(position, Ordering::Release);
     }
 
+    /// So many entries of the offset index and of the time index have not been looked at.
+    pub(crate) fn believe_indexes(&self, offsets: usize, times: usize) {
+        self.believed_offsets.store(offsets, Ordering::Release);
+        self.believed_times.store(times, Ordering::Release);
+        self.doubts_indexes.store(offsets + times > 0, Ordering::Release);
+    }
+
     /// Everything is known to be sound.
     pub(crate) fn accept(&self) {
         self.believed_to.store(0, Ordering::Release);
+        self.accept_indexes();
+    }
+
+    fn accept_indexes(&self) {
+        self.doubts_indexes.store(false, Ordering::Release);
+    }
+
+    /// Whether an entry of an index may be wrong.
+    pub(crate) fn doubts_indexes(&self) -> bool {
+        self.doubts_indexes.load(Ordering::Acquire)
+    }
+
+    fn believed_entries(&self) -> (usize, usize) {
+        (self.believed_offsets.load(Ordering::Acquire), self.believed_times.load(Ordering::Acquire))
     }
 
     /// Whether any byte between the positions is only believed.
@@ -95,12 +125,13 @@ impl<'a> Check<'a> {
         Self { scan: Scan::verifying(file, progress.position, frame.end), frame, progress }
     }
 
-    /// Checks all batches that begin before `position`, and that the one behind them follows.
-    pub(crate) fn run_to(&mut self, position: u64) -> Result<(), ScanError> {
+    /// Checks all batches that begin before `position`, shows them to `passes`, and that the one behind them follows.
+    pub(crate) fn run_to(&mut self, position: u64, mut passes: impl FnMut(&Found)) -> Result<(), ScanError> {
         while self.progress.position < position {
             let Some(found) = self.scan.next()? else { break };
             self.scan.verify(&found)?;
             self.place(&found)?;
+            passes(&found);
             self.progress.confirmed = self.progress.next_offset;
             (self.progress.position, self.progress.next_offset) = (found.end(), found.header.next_offset());
         }
@@ -133,6 +164,11 @@ pub struct SegmentCheck {
     files: Arc<SegmentFiles>,
     frame: Frame,
     progress: Progress,
+    /// Nothing is appended to the segment any more.
+    is_closed: bool,
+    indexes: Option<Indexes>,
+    /// Producer snapshots to look at, and afterwards those that are broken.
+    snapshots: Vec<i64>,
 }
 
 /// What a piece of a check has found.
@@ -157,34 +193,86 @@ pub enum Checked {
 
 impl SegmentCheck {
     /// A check of a segment from its beginning; `None` if there is nothing to check.
-    pub(crate) fn new(files: &Arc<SegmentFiles>, frame: Frame) -> Option<Self> {
+    pub(crate) fn new(
+        files: &Arc<SegmentFiles>,
+        frame: Frame,
+        is_closed: bool,
+        snapshots: Vec<i64>,
+    ) -> Option<Self> {
+        if files.trust().is_complete() && !files.trust().doubts_indexes() {
+            return None;
+        }
         let progress = Progress::at(0, files.base_offset());
-        (!files.trust().is_complete()).then(|| Self { files: Arc::clone(files), frame, progress })
+        Some(Self { files: Arc::clone(files), frame, progress, is_closed, indexes: None, snapshots })
     }
 
-    /// Checks about `bytes` more. Waits for the disk.
+    /// Checks about `bytes` more. Waits for the disk. When it is done, [`Log::mend`](crate::Log::mend) puts right what lies
+    /// beside the records.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn run(&mut self, bytes: u64) -> Result<Checked, LogError> {
         let path = self.files.log_path();
-        let file = match self.files.log() {
-            Ok(file) => Arc::clone(file),
+        let checked = self.check_on(bytes).and_then(|()| Ok(self.finish()?));
+        match checked {
+            Ok(is_done) => Ok(if is_done { Checked::Done } else { Checked::More }),
             // Retention was faster.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Checked::Done),
-            Err(error) => return Err(LogError::io("open", &path)(error)),
-        };
-        let goal = self.progress.position.saturating_add(bytes).min(self.frame.end);
-        match Check::new(&*file, &self.frame, &mut self.progress).run_to(goal) {
-            Ok(()) => {}
-            Err(ScanError::Io(error)) => return Err(LogError::io("read", &path)(error)),
+            Err(ScanError::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(Checked::Done),
+            Err(ScanError::Io(error)) => Err(LogError::io("read", &path)(error)),
             Err(ScanError::Damaged { position, reason }) => {
-                let offset = self.progress.confirmed;
-                return Ok(Checked::Damaged { offset, path, position, reason });
+                Ok(Checked::Damaged { offset: self.progress.confirmed, path, position, reason })
             }
         }
+    }
+
+    fn check_on(&mut self, bytes: u64) -> Result<(), ScanError> {
+        let file = Arc::clone(self.files.log()?);
+        let indexes = match &mut self.indexes {
+            Some(indexes) => indexes,
+            none => none.insert(Indexes::read(&self.files, self.files.trust().believed_entries())?),
+        };
+        let goal = self.progress.position.saturating_add(bytes).min(self.frame.end);
+        let mut check = Check::new(&*file, &self.frame, &mut self.progress);
+        check.run_to(goal, |found| indexes.pass(found.position, &found.header))?;
         self.files.trust().note(0, self.progress.position);
-        Ok(if self.progress.position < self.frame.end { Checked::More } else { Checked::Done })
+        Ok(())
+    }
+
+    /// Whether all batches have passed; then the rest is looked at, too.
+    fn finish(&mut self) -> io::Result<bool> {
+        if self.progress.position < self.frame.end {
+            return Ok(false);
+        }
+        let mut broken = Vec::new();
+        for offset in std::mem::take(&mut self.snapshots) {
+            let contents = self.files.read_beside(offset, names::SNAPSHOT)?;
+            broken.extend(contents.filter(|contents| snapshot::decode(contents).is_none()).map(|_| offset));
+        }
+        self.snapshots = broken;
+        if let Some(indexes) = &mut self.indexes {
+            indexes.finish(self.is_closed);
+            if !indexes.has_mends() {
+                self.files.trust().accept_indexes();
+            }
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn files(&self) -> &Arc<SegmentFiles> {
+        &self.files
+    }
+
+    pub(crate) fn broken_snapshots(&self) -> &[i64] {
+        &self.snapshots
+    }
+
+    /// Overwrites the entries that were wrong; returns their files.
+    pub(crate) fn mend_indexes(&self) -> Result<Vec<PathBuf>, LogError> {
+        let Some(indexes) = &self.indexes else { return Ok(Vec::new()) };
+        let path = self.files.log_path();
+        let mended = indexes.mend(&self.files).map_err(LogError::io("mend an index of", &path))?;
+        self.files.trust().accept_indexes();
+        Ok(mended.into_iter().map(|extension| self.files.path(extension)).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::check::Trust;
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, read_file_if_exists};
 use crate::names;
 
 /// The files of the segment at one base offset.
@@ -60,6 +60,11 @@ impl SegmentFiles {
     /// Opens one of the files for this one use.
     pub(crate) fn open(&self, extension: &str, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         self.disk.open(&self.path(extension), mode)
+    }
+
+    /// The whole of a file beside the segment's.
+    pub(crate) fn read_beside(&self, offset: i64, extension: &str) -> io::Result<Option<Vec<u8>>> {
+        read_file_if_exists(&*self.disk, &self.dir.join(names::segment_file(offset, extension)))
     }
 
     fn open_once<'a>(

@@ -25,6 +25,8 @@ pub(crate) trait IndexEntry: Copy + Debug + PartialEq + Send + Sync {
     /// Reads an entry from exactly [`SIZE`](Self::SIZE) bytes.
     fn decode(bytes: &[u8], base_offset: i64) -> Self;
     fn offset(self) -> i64;
+    /// Whether one of the two numbers is the same.
+    fn resembles(self, other: Self) -> bool;
 }
 
 /// The batch that ends at `offset` starts at byte `position` of the segment.
@@ -54,6 +56,10 @@ impl IndexEntry for OffsetEntry {
         out.put_u32(u32::try_from(self.position).unwrap_or(u32::MAX));
     }
 
+    fn resembles(self, other: Self) -> bool {
+        self.offset == other.offset || self.position == other.position
+    }
+
     fn decode(mut bytes: &[u8], base_offset: i64) -> Self {
         let offset = base_offset.saturating_add(i64::from(bytes.get_i32()));
         Self { offset, position: u64::from(bytes.get_u32()) }
@@ -71,6 +77,10 @@ impl IndexEntry for TimeEntry {
     fn encode(self, base_offset: i64, out: &mut Vec<u8>) {
         out.put_i64(self.timestamp);
         out.put_i32(relative(self.offset, base_offset));
+    }
+
+    fn resembles(self, other: Self) -> bool {
+        self.offset == other.offset || self.timestamp == other.timestamp
     }
 
     fn decode(mut bytes: &[u8], base_offset: i64) -> Self {

@@ -97,8 +97,6 @@ struct Walked {
     /// It is the last one of the log.
     is_active: bool,
     damage: Option<Damage>,
-    /// A batch has a wrong checksum.
-    is_doubtful: bool,
     scanned: u64,
     /// Where the first batch behind the recovery point lies.
     undurable_from: Option<u64>,
@@ -231,15 +229,8 @@ impl Loader<'_> {
         let file = Arc::clone(files.log().map_err(LogError::io("open", &path))?);
         let segment = start.segment(files, &*file, size).map_err(LogError::io("read", &path))?;
         let next_offset = loaded.end_offset.max(segment.base_offset());
-        let mut walked = Walked {
-            segment,
-            next_offset,
-            is_active,
-            damage: None,
-            is_doubtful: false,
-            scanned: 0,
-            undurable_from: None,
-        };
+        let mut walked =
+            Walked { segment, next_offset, is_active, damage: None, scanned: 0, undurable_from: None };
         let mut scan = Scan::verifying(&*file, start.position, size);
         match self.walk_batches(&mut scan, &mut walked, start.position > 0, loaded) {
             Ok(()) => {}
@@ -252,7 +243,7 @@ impl Loader<'_> {
             repair::rewrite(&*file, from, walked.segment.size).map_err(LogError::io("write", &path))?;
         }
         walked.segment.written = walked.segment.size;
-        if walked.is_doubtful {
+        if walked.segment.damage.is_some() {
             walked.segment.files.trust().believe(walked.segment.size);
         }
         walked.segment.unsynced = true;
@@ -271,7 +262,7 @@ impl Loader<'_> {
         loaded: &mut Loaded,
     ) -> Result<(), ScanError> {
         while let Some(found) = scan.next()? {
-            walked.is_doubtful |= self.judge(scan, &found)?;
+            let wrong = self.judge(scan, &found)?;
             let header = &found.header;
             let gaps_allowed = self.allows_gap_before(header, walked);
             if let Some(reason) = out_of_line(header, walked, indexed, gaps_allowed, loaded.last_epoch) {
@@ -284,6 +275,9 @@ impl Loader<'_> {
             }
             if header.next_offset() > self.limits.stop_at {
                 break;
+            }
+            if let Some(reason) = wrong {
+                walked.segment.damage.get_or_insert((found.position, reason));
             }
             walked.segment.note(header, self.config.index_interval_bytes, !indexed);
             walked.next_offset = header.next_offset();
@@ -304,18 +298,21 @@ impl Loader<'_> {
         walked.next_offset < recovery_point && !(walked.is_active && passes)
     }
 
-    /// Whether a batch that belongs to the log has a wrong checksum; an error if nothing shows that it belongs there.
-    fn judge(&self, scan: &mut Scan<'_>, found: &Found) -> Result<bool, ScanError> {
-        let wrong = match scan.verify(found) {
-            Ok(()) => return Ok(false),
+    /// What is wrong with the bytes of a batch that belongs to the log; an error if nothing shows that it belongs there.
+    fn judge(&self, scan: &mut Scan<'_>, found: &Found) -> Result<Option<Damage>, ScanError> {
+        let (position, reason) = match scan.verify(found) {
+            Ok(()) => return Ok(None),
             Err(ScanError::Io(error)) => return Err(ScanError::Io(error)),
-            Err(damage) => damage,
+            Err(ScanError::Damaged { position, reason }) => (position, reason),
         };
         let next_offset = match scan.peek(found.end()) {
             Ok(next) => next.map_or(self.limits.recovery_point, |next| next.header.base_offset),
-            Err(_) => return Err(wrong),
+            Err(_) => return Err(ScanError::Damaged { position, reason }),
         };
-        if self.limits.cuts || next_offset != found.header.next_offset() { Err(wrong) } else { Ok(true) }
+        match self.limits.cuts || next_offset != found.header.next_offset() {
+            true => Err(ScanError::Damaged { position, reason }),
+            false => Ok(Some(reason)),
+        }
     }
 
     fn replay(&mut self, header: &BatchHeader, loaded: &mut Loaded) {

@@ -134,7 +134,7 @@ impl DiskRead {
         let start = self.anchor()?;
         let mut progress = Progress::at(start, self.files.base_offset());
         let file = self.files.log().map_err(|error| self.io(error))?;
-        let checked = Check::new(&**file, &self.frame, &mut progress).run_to(end);
+        let checked = Check::new(&**file, &self.frame, &mut progress).run_to(end, |_| {});
         checked.map_err(|error| self.failure(error))?;
         self.files.trust().note(start, end);
         Ok(())

@@ -1,14 +1,18 @@
 //! One segment: what the log knows of a `.log` file and its two indexes.
 
+mod search;
+
 use std::io;
 use std::sync::Arc;
 
 use klamm_records::{BatchHeader, NO_TIMESTAMP};
 
-use crate::disk::{OpenMode, Wait};
+use crate::disk::OpenMode;
 use crate::files::SegmentFiles;
-use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry, read_entries};
-use crate::{LogConfig, names};
+use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry};
+use crate::{Damage, LogConfig};
+
+pub(crate) use search::is_true;
 
 /// A segment without any timestamp.
 const NO_TIME: TimeEntry = TimeEntry { timestamp: NO_TIMESTAMP, offset: -1 };
@@ -26,6 +30,8 @@ pub(crate) struct Segment {
     bytes_since_entry: u64,
     /// The largest timestamp and the end of its batch; `None` while nobody has asked a closed segment.
     max: Option<TimeEntry>,
+    /// A batch with a wrong checksum, and what is wrong with it: nothing that rests on all batches is known.
+    pub(crate) damage: Option<(u64, Damage)>,
     /// Timestamp of the last entry in the time index.
     indexed_timestamp: i64,
     /// Largest timestamp of the first batch, from which `segment.ms` counts.
@@ -53,6 +59,7 @@ impl Segment {
             times: SparseIndex::new(0),
             bytes_since_entry: 0,
             max: Some(NO_TIME),
+            damage: None,
             indexed_timestamp: NO_TIMESTAMP,
             first_timestamp: None,
             created: false,
@@ -68,6 +75,7 @@ impl Segment {
         let offsets = SparseIndex::new(stored_entries::<OffsetEntry>(&files)?);
         let times = SparseIndex::new(stored_entries::<TimeEntry>(&files)?);
         files.trust().believe(size);
+        files.trust().believe_indexes(offsets.len(), times.len());
         Ok(Self { size, written: size, offsets, times, max: None, created: true, ..Self::empty(files) })
     }
 
@@ -85,6 +93,7 @@ impl Segment {
         max: Option<TimeEntry>,
     ) -> Self {
         files.trust().believe(kept);
+        files.trust().believe_indexes(offsets, times);
         let (offsets, times) = (SparseIndex::new(offsets), SparseIndex::new(times));
         let max = max.unwrap_or(NO_TIME);
         let indexed_timestamp = max.timestamp;
@@ -160,21 +169,6 @@ impl Segment {
             self.indexed_timestamp = max.timestamp;
             self.times.push(max);
         }
-    }
-
-    /// The largest timestamp of the segment and the last offset of its batch; `None` if no batch has one.
-    pub(crate) fn max_timestamp(&self) -> io::Result<Option<TimeEntry>> {
-        let max = match self.max {
-            Some(max) => Some(max),
-            None => self.last_stored_time()?,
-        };
-        Ok(max.filter(|max| max.timestamp > NO_TIMESTAMP))
-    }
-
-    fn last_stored_time(&self) -> io::Result<Option<TimeEntry>> {
-        let Some(last) = self.times.len().checked_sub(1) else { return Ok(None) };
-        let file = self.files.open(names::TIME_INDEX, OpenMode::Read)?;
-        Ok(read_entries(&*file, self.base_offset(), last, 1, Wait::Allowed)?.first().copied())
     }
 
     /// Whether index entries wait in memory.

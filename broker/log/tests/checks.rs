@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,26 +41,58 @@ fn read_each(log: &Log) -> Vec<(i64, Option<Bytes>)> {
         .collect()
 }
 
-/// Checks the whole log, some bytes at a time; the offset from which nothing is known to be sound.
-fn first_damage(log: &Log) -> Option<i64> {
+/// Checks the whole log, some bytes at a time; the offset from which nothing is known to be sound, and the files that were
+/// mended.
+fn check_all(log: &mut Log) -> (Option<i64>, Vec<PathBuf>) {
+    let mut mended = Vec::new();
     while let Some(mut check) = log.plan_check() {
         loop {
             match check.run(300).expect("readable") {
                 Checked::More => {}
                 Checked::Done => break,
-                Checked::Damaged { offset, .. } => return Some(offset),
+                Checked::Damaged { offset, .. } => return (Some(offset), mended),
             }
         }
+        mended.extend(log.mend(&check).expect("writable"));
     }
-    None
+    (None, mended)
+}
+
+/// Like [`check_all`], where nothing but records is wrong.
+fn first_damage(log: &mut Log) -> Option<i64> {
+    let (damage, mended) = check_all(log);
+    assert_eq!(mended, Vec::<PathBuf>::new());
+    damage
+}
+
+/// What the log answers for each of some timestamps, and for the largest.
+fn times(log: &Log) -> Vec<Option<i64>> {
+    let found = |timestamp| log.offset_for_timestamp(timestamp).expect("answers").map(|found| found.offset);
+    let max = log.max_timestamp_offset().expect("answers").map(|found| found.offset);
+    (-1..130).map(found).chain([max]).collect()
+}
+
+fn contents(disk: &Arc<dyn Disk>, path: &Path) -> Vec<u8> {
+    let file = disk.open(path, OpenMode::Read).expect("there");
+    let mut bytes = vec![0; file.len().expect("length") as usize];
+    assert_eq!(file.read_at(&mut bytes, 0).expect("reads"), bytes.len());
+    bytes
+}
+
+/// The files of the log whose names end like this.
+fn files(disk: &Arc<dyn Disk>, end: &str) -> Vec<PathBuf> {
+    let names = disk.list(Path::new(DIR)).expect("lists").into_iter().map(|entry| entry.name);
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(end)).collect();
+    names.sort();
+    names.into_iter().map(|name| Path::new(DIR).join(name)).collect()
 }
 
 #[test]
 fn a_sound_log_is_checked_once() {
     let (_, disk, kept, end) = closed_log(80);
-    let log = reopen(&disk, end);
+    let mut log = reopen(&disk, end);
     assert!(log.plan_check().is_some(), "nobody has seen its data yet");
-    assert_eq!(first_damage(&log), None);
+    assert_eq!(first_damage(&mut log), None);
     assert!(log.plan_check().is_none());
     assert!(read_each(&log).into_iter().map(|(at, bytes)| (at, bytes.expect("sound"))).eq(kept));
 }
@@ -82,12 +114,12 @@ fn a_log_that_is_cut_before_its_damage_goes_on() {
     let segment = Path::new(DIR).join("00000000000000000000.log");
     sim.corrupt(&segment, 300, 1).expect("flips");
     let mut log = reopen(&disk, end);
-    let damage = first_damage(&log).expect("noticed");
+    let damage = first_damage(&mut log).expect("noticed");
     log.truncate_to(damage).expect("truncates");
     assert!(log.end_offset() <= damage);
     log.append_as_leader(batch(1, 40, 0), 9, 0).expect("appends");
     write_all(&mut log);
-    assert_eq!(first_damage(&log), None);
+    assert_eq!(first_damage(&mut log), None);
     let sound = read_each(&log);
     assert!(
         sound
@@ -98,8 +130,113 @@ fn a_log_that_is_cut_before_its_damage_goes_on() {
     );
 }
 
+#[test]
+fn no_flipped_bit_of_an_index_changes_an_answer_and_each_is_put_right() {
+    let (sim, disk, kept, end) = closed_log(60);
+    let answers = times(&reopen(&disk, end));
+    let last = files(&disk, ".log").pop().expect("a segment");
+    for path in [files(&disk, ".index"), files(&disk, ".timeindex")].concat() {
+        let written = contents(&disk, &path);
+        // Every bit of some entry, and some of each.
+        for bit in (0..written.len() as u64 * 8).step_by(7) {
+            sim.corrupt(&path, bit / 8, 1 << (bit % 8)).expect("flips");
+            let flipped = contents(&disk, &path);
+            let mut log = reopen(&disk, end);
+            let name = format!("bit {bit} of {}", path.display());
+            assert_eq!(times(&log), answers, "{name}");
+            let reads = read_each(&log).into_iter().map(|(at, bytes)| (at, bytes.expect("sound")));
+            assert!(reads.eq(kept.iter().cloned()), "{name}");
+            let (damage, mended) = check_all(&mut log);
+            assert_eq!(damage, None, "{name}");
+            assert_ne!(contents(&disk, &path), flipped, "{name}");
+            // The walk of the last segment may have left out what was wrong.
+            assert!(mended == [path.clone()] || path.file_stem() == last.file_stem(), "{name}: {mended:?}");
+            assert_eq!(times(&log), answers, "{name}");
+            log.close().expect("closes");
+            let mut again = reopen(&disk, end);
+            assert_eq!(
+                (check_all(&mut again), times(&again)),
+                ((None, Vec::new()), answers.clone()),
+                "{name}"
+            );
+            put(&disk, &path, &written);
+        }
+    }
+}
+
+fn put(disk: &Arc<dyn Disk>, path: &Path, contents: &[u8]) {
+    let file = disk.open(path, OpenMode::Replace).expect("opens");
+    assert_eq!(file.write_at(&[std::io::IoSlice::new(contents)], 0).expect("writes"), contents.len());
+}
+
+/// Where the largest timestamp lies in a batch.
+const MAX_TIMESTAMP: u64 = 35;
+
+#[test]
+fn no_flipped_timestamp_of_a_batch_changes_an_answer() {
+    let (sim, disk, kept, end) = closed_log(60);
+    let log = reopen(&disk, end);
+    let answers = times(&log);
+    drop(log);
+    let mut batches: Vec<Bytes> = kept.into_iter().map(|(_, bytes)| bytes).collect();
+    batches.dedup();
+    let mut batches = batches.into_iter();
+    for path in files(&disk, ".log") {
+        let length = contents(&disk, &path).len() as u64;
+        let mut position = 0;
+        while position < length {
+            for bit in MAX_TIMESTAMP * 8 + 48..MAX_TIMESTAMP * 8 + 64 {
+                sim.corrupt(&path, position + bit / 8, 1 << (bit % 8)).expect("flips");
+                let log = reopen(&disk, end);
+                for (timestamp, offset) in (-1..130).zip(&answers) {
+                    if let Ok(found) = log.offset_for_timestamp(timestamp) {
+                        let name = format!("{timestamp} with bit {bit} at {position} of {}", path.display());
+                        assert_eq!(&found.map(|found| found.offset), offset, "for {name}");
+                    }
+                }
+                drop(log);
+                sim.corrupt(&path, position + bit / 8, 1 << (bit % 8)).expect("flips back");
+            }
+            position += batches.next().expect("one").len() as u64;
+        }
+    }
+}
+
+#[test]
+fn no_flipped_bit_of_a_producer_snapshot_stays() {
+    let (sim, disk, _, end) = closed_log(80);
+    for path in files(&disk, ".snapshot") {
+        let written = contents(&disk, &path);
+        for bit in 0..written.len() as u64 * 8 {
+            sim.corrupt(&path, bit / 8, 1 << (bit % 8)).expect("flips");
+            let mut log = reopen(&disk, end);
+            assert_eq!(check_all(&mut log).0, None);
+            assert!(!files(&disk, ".snapshot").contains(&path), "bit {bit} of {}", path.display());
+            put(&disk, &path, &written);
+        }
+    }
+}
+
+#[test]
+fn leader_epochs_that_are_not_what_was_written_are_built_from_the_batches() {
+    let (sim, disk, kept, end) = closed_log(80);
+    let path = Path::new(DIR).join("leader-epoch-checkpoint");
+    let written = contents(&disk, &path);
+    let epochs = reopen(&disk, end).epochs().to_vec();
+    for bit in 0..written.len() as u64 * 8 {
+        sim.corrupt(&path, bit / 8, 1 << (bit % 8)).expect("flips");
+        let options = OpenOptions { clean_shutdown: true, recovery_point: end, ..OpenOptions::default() };
+        let (mut log, report) = open(&disk, small_config(), options);
+        assert_eq!((report.broken.as_slice(), report.cut), ([path.clone()].as_slice(), None), "bit {bit}");
+        assert_eq!(log.epochs(), epochs, "bit {bit}");
+        assert_eq!((log.end_offset(), first_damage(&mut log)), (end, None));
+        assert!(read_each(&log).into_iter().map(|(at, bytes)| (at, bytes.expect("sound"))).eq(kept.clone()));
+        put(&disk, &path, &written);
+    }
+}
+
 /// The position of the last batch in the last segment, and its length.
-fn last_batch(disk: &Arc<dyn Disk>, kept: &Kept) -> (std::path::PathBuf, u64) {
+fn last_batch(disk: &Arc<dyn Disk>, kept: &Kept) -> (PathBuf, u64) {
     let names = disk.list(Path::new(DIR)).expect("lists").into_iter().map(|entry| entry.name);
     let name = names.filter(|name| name.ends_with(".log")).max().expect("a segment");
     let path = Path::new(DIR).join(name);
@@ -147,15 +284,22 @@ proptest! {
         let length = disk.open(&path, OpenMode::Read).and_then(|file| file.len()).expect("length");
         prop_assume!(length > 0);
         let position = at.index(length as usize) as u64;
+        let answers = times(&reopen(&disk, end));
         sim.corrupt(&path, position, flip).expect("flips");
-        let log = reopen(&disk, end);
+        let mut log = reopen(&disk, end);
         prop_assert!(log.end_offset() <= end);
+        for (timestamp, offset) in (-1..130).zip(&answers) {
+            // A log that was cut counts as one that has lost records.
+            if let (Ok(found), true) = (log.offset_for_timestamp(timestamp), log.end_offset() == end) {
+                prop_assert_eq!(&found.map(|found| found.offset), offset, "for {} with {}", timestamp, name);
+            }
+        }
         for ((offset, read), (_, old)) in read_each(&log).into_iter().zip(&kept) {
             if let Some(read) = read {
                 prop_assert_eq!(&read, old, "at {} of {}", offset, name);
             }
         }
-        let damage = first_damage(&log);
+        let (damage, _) = check_all(&mut log);
         let is_whole = log.end_offset() == end;
         if name.ends_with(".log") {
             prop_assert!(damage.is_some() || !is_whole, "the byte of {} was not noticed", name);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::disk::{DiskFile, OpenMode, Wait};
 use crate::files::SegmentFiles;
-use crate::index::{OffsetEntry, TimeEntry, count_stored, read_entries};
+use crate::index::{OffsetEntry, SparseIndex, TimeEntry, count_stored, read_entries};
 use crate::names;
 use crate::scan::{Scan, ScanError};
-use crate::segment::{Segment, stored_entries};
+use crate::segment::{Segment, is_true, stored_entries};
 
 /// Where in a segment a walk starts, and what the indexes hold up to there.
 pub(super) struct WalkStart {
@@ -40,10 +40,18 @@ impl WalkStart {
         let time_index = files.open(names::TIME_INDEX, OpenMode::Read)?;
         let covered = |time: &TimeEntry| time.offset <= entry.offset;
         let times = count_stored(&*time_index, base, stored_times, stored_times, Wait::Allowed, covered)?;
-        let max = match times.checked_sub(1) {
-            Some(last) => read_entries(&*time_index, base, last, 1, Wait::Allowed)?.first().copied(),
-            None => None,
+        let time = |number: usize| -> io::Result<Option<TimeEntry>> {
+            Ok(read_entries(&*time_index, base, number, 1, Wait::Allowed)?.first().copied())
         };
+        let max = times.checked_sub(1).map(time).transpose()?.flatten();
+        let behind = if times < stored_times { time(times)? } else { None };
+        // Both sides of the border, or a wrong entry may have moved it.
+        let view = SparseIndex::new(offsets).view();
+        for time in max.into_iter().chain(behind) {
+            if !is_true(files, &view, size, time)? {
+                return Ok(Self::BEGINNING);
+            }
+        }
         Ok(Self { position: entry.position, offsets, times, max })
     }
 

@@ -4,10 +4,10 @@ use klamm_records::{Batch, BatchError, BatchHeader, Record};
 
 use super::Log;
 use crate::LogError;
-use crate::disk::{OpenMode, Wait, read_exact_at};
-use crate::index::{OffsetEntry, TimeEntry};
-use crate::names;
-use crate::scan::{Scan, ScanError};
+use crate::check::{Check, Progress, reads_are_checked};
+use crate::disk::{Wait, read_exact_at};
+use crate::index::TimeEntry;
+use crate::scan::Scan;
 use crate::segment::Segment;
 
 /// Most bytes that one batch may take once decompressed.
@@ -29,13 +29,13 @@ impl Log {
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, LogError> {
         self.require_online()?;
         for segment in &self.segments {
-            let max = segment.max_timestamp().map_err(LogError::io("read", &segment.files.log_path()))?;
+            let max = segment.max_timestamp()?;
             if max.is_none_or(|max| max.timestamp < timestamp) {
                 continue;
             }
             let wanted = |header: &BatchHeader| header.max_timestamp >= timestamp;
             let record = |record: &Record| record.timestamp >= timestamp;
-            let from = first_candidate(segment, timestamp)?.max(self.start_offset);
+            let from = segment.first_candidate(timestamp)?.max(self.start_offset);
             if let Some(found) = self.search(segment, from, wanted, record)? {
                 return Ok(Some(found));
             }
@@ -48,7 +48,7 @@ impl Log {
         self.require_online()?;
         let mut best: Option<(&Segment, TimeEntry)> = None;
         for segment in &self.segments {
-            let max = segment.max_timestamp().map_err(LogError::io("read", &segment.files.log_path()))?;
+            let max = segment.max_timestamp()?;
             let better = |max: &TimeEntry| best.is_none_or(|(_, best)| max.timestamp > best.timestamp);
             best = max.filter(better).map(|max| (segment, max)).or(best);
         }
@@ -67,7 +67,7 @@ impl Log {
         record: impl Fn(&Record) -> bool,
     ) -> Result<Option<TimestampOffset>, LogError> {
         let matches = |record_: &Record| record_.offset >= self.start_offset && record(record_);
-        if let Some(found) = search_file(segment, from, &wanted, &matches)? {
+        if let Some(found) = self.search_file(segment, from, &wanted, &matches)? {
             return Ok(Some(found));
         }
         let end = self.segment_end(self.segment_index(segment.base_offset()));
@@ -80,55 +80,50 @@ impl Log {
         }
         Ok(None)
     }
-}
 
-/// An offset before which no batch of the segment has the timestamp.
-fn first_candidate(segment: &Segment, timestamp: i64) -> Result<i64, LogError> {
-    let base = segment.base_offset();
-    let file = segment.files.open(names::TIME_INDEX, OpenMode::Read).ok();
-    let earlier = |entry: &TimeEntry| entry.timestamp < timestamp;
-    let no_file = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let open = || file.as_deref().ok_or_else(no_file);
-    let entry = segment.times.view().last_where(base, Wait::Allowed, open, earlier);
-    let path = segment.files.path(names::TIME_INDEX);
-    Ok(entry.map_err(LogError::io("read", &path))?.map_or(base, |entry| entry.offset))
-}
-
-fn search_file(
-    segment: &Segment,
-    from: i64,
-    wanted: &impl Fn(&BatchHeader) -> bool,
-    matches: &impl Fn(&Record) -> bool,
-) -> Result<Option<TimestampOffset>, LogError> {
-    if segment.written == 0 {
-        return Ok(None);
-    }
-    let path = segment.files.log_path();
-    let (base, index) = (segment.base_offset(), segment.offsets.view());
-    let open = || segment.files.offset_index().map(|file| &**file);
-    let before = |entry: &OffsetEntry| entry.offset <= from;
-    let entry = index.last_where(base, Wait::Allowed, open, before).map_err(LogError::io("read", &path))?;
-    let file = segment.files.log().map_err(LogError::io("open", &path))?;
-    let position = entry.filter(|entry| entry.position < segment.written).map_or(0, |entry| entry.position);
-    let mut scan = Scan::headers(&**file, position, segment.written, Wait::Allowed);
-    loop {
-        let found = match scan.next() {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(None),
-            Err(ScanError::Io(error)) => return Err(LogError::io("read", &path)(error)),
-            Err(ScanError::Damaged { position, reason }) => {
-                return Err(LogError::Damaged { path, position, reason });
+    fn search_file(
+        &self,
+        segment: &Segment,
+        from: i64,
+        wanted: &impl Fn(&BatchHeader) -> bool,
+        matches: &impl Fn(&Record) -> bool,
+    ) -> Result<Option<TimestampOffset>, LogError> {
+        if segment.written == 0 {
+            return Ok(None);
+        }
+        let Some(first) = segment.find(from)? else { return Ok(None) };
+        let path = segment.files.log_path();
+        let file = segment.files.log().map_err(LogError::io("open", &path))?;
+        let mut scan = Scan::headers(&**file, first.position, segment.written, Wait::Allowed);
+        while let Some(found) = scan.next().map_err(|error| segment.failure(error))? {
+            if !wanted(&found.header) {
+                continue;
             }
-        };
-        if found.header.last_offset() < from || !wanted(&found.header) {
-            continue;
+            let mut bytes = vec![0; found.header.size_in_bytes()];
+            read_exact_at(&**file, &mut bytes, found.position).map_err(LogError::io("read", &path))?;
+            let batch = Batch { header: found.header.clone(), bytes: bytes.into() };
+            if let Some(record) = first_record(&batch, matches, segment, found.position)? {
+                self.vouch(segment, first.position, found.end())?;
+                return Ok(Some(record));
+            }
         }
-        let mut bytes = vec![0; found.header.size_in_bytes()];
-        read_exact_at(&**file, &mut bytes, found.position).map_err(LogError::io("read", &path))?;
-        let batch = Batch { header: found.header, bytes: bytes.into() };
-        if let Some(found) = first_record(&batch, matches, segment, found.position)? {
-            return Ok(Some(found));
+        self.vouch(segment, first.position, segment.written)?;
+        Ok(None)
+    }
+
+    /// Checks batches that nobody in this process has seen before an answer is given that rests on them.
+    fn vouch(&self, segment: &Segment, position: u64, end: u64) -> Result<(), LogError> {
+        let trust = segment.files.trust();
+        if !trust.is_doubtful(position, end) || !reads_are_checked() {
+            return Ok(());
         }
+        let file = segment.files.log().map_err(LogError::io("open", &segment.files.log_path()))?;
+        let frame = self.frame(segment, self.segment_end(self.segment_index(segment.base_offset())));
+        let mut progress = Progress::at(position, segment.base_offset());
+        let checked = Check::new(&**file, &frame, &mut progress).run_to(end, |_| {});
+        checked.map_err(|error| segment.failure(error))?;
+        trust.note(position, end);
+        Ok(())
     }
 }
 

@@ -1,13 +1,14 @@
 //! Reading: the tail answers at once, older offsets become a read of one segment file.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Log;
-use crate::ReadError;
 use crate::check::{Frame, SegmentCheck};
-use crate::disk::Wait;
+use crate::disk::{Wait, remove_if_exists};
 use crate::read::{Chunk, DiskRead, LogRead, ReadPlan};
 use crate::segment::Segment;
+use crate::{LogError, ReadError, names};
 
 impl Log {
     /// Reads whole batches from the one that contains `from` on: up to `max_bytes` but at least one, none that reaches
@@ -79,11 +80,35 @@ impl Log {
     pub fn plan_check(&self) -> Option<SegmentCheck> {
         self.segments.iter().enumerate().find_map(|(index, segment)| {
             let end_offset = self.segment_end(index).min(self.written_end.max(segment.base_offset()));
-            SegmentCheck::new(&segment.files, self.frame(segment, end_offset))
+            let is_closed = index + 1 < self.segments.len();
+            let snapshots = self.snapshots.iter().copied();
+            let snapshots = snapshots.filter(|offset| self.segment_index(*offset) == index).collect();
+            SegmentCheck::new(&segment.files, self.frame(segment, end_offset), is_closed, snapshots)
         })
     }
 
-    fn frame(&self, segment: &Segment, end_offset: i64) -> Frame {
+    /// Puts right what a finished check found wrong beside the records, unless it is gone meanwhile: entries of indexes are
+    /// overwritten, broken producer snapshots removed. Returns the files. Writes little, but may wait for the disk.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn mend(&mut self, check: &SegmentCheck) -> Result<Vec<PathBuf>, LogError> {
+        let is_checked = |segment: &&mut Segment| Arc::ptr_eq(&segment.files, check.files());
+        let Some(segment) = self.segments.iter_mut().find(is_checked) else { return Ok(Vec::new()) };
+        let mut mended = check.mend_indexes()?;
+        segment.indexes_unsynced |= !mended.is_empty();
+        for offset in check.broken_snapshots() {
+            let path = self.path(*offset, names::SNAPSHOT);
+            if self.snapshots.contains(offset) {
+                remove_if_exists(&*self.disk, &path).map_err(LogError::io("remove", &path))?;
+                self.snapshots.retain(|other| other != offset);
+                mended.push(path);
+            }
+        }
+        Ok(mended)
+    }
+
+    pub(super) fn frame(&self, segment: &Segment, end_offset: i64) -> Frame {
         let epochs = match segment.files.trust().is_complete() {
             true => Vec::new(),
             false => self.epochs.entries().to_vec(),

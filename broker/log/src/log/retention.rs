@@ -92,7 +92,11 @@ impl Log {
         }
         let mut count = 0;
         for segment in self.segments.iter().filter(|segment| segment.size > 0) {
-            let max = segment.max_timestamp().map_err(LogError::io("read", &segment.files.log_path()))?;
+            let max = match segment.max_timestamp() {
+                // What is damaged is kept until it is repaired.
+                Err(LogError::Damaged { .. }) => break,
+                max => max?,
+            };
             // Without any timestamp a segment has no age.
             if max.is_none_or(|max| now_ms.saturating_sub(max.timestamp) <= self.config.retention_ms) {
                 break;
