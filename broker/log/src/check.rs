@@ -216,8 +216,11 @@ impl SegmentCheck {
         let checked = self.check_on(bytes).and_then(|()| Ok(self.finish()?));
         match checked {
             Ok(is_done) => Ok(if is_done { Checked::Done } else { Checked::More }),
-            // Retention was faster.
-            Err(ScanError::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(Checked::Done),
+            // Retention was faster: there is nothing left to check.
+            Err(ScanError::Io(error)) if error.kind() == ErrorKind::NotFound => {
+                self.files.trust().accept();
+                Ok(Checked::Done)
+            }
             Err(ScanError::Io(error)) => Err(LogError::io("read", &path)(error)),
             Err(ScanError::Damaged { position, reason }) => {
                 Ok(Checked::Damaged { offset: self.progress.confirmed, path, position, reason })

@@ -73,12 +73,10 @@ impl Indexes {
 
 impl<E: IndexEntry> Compared<E> {
     fn read(files: &SegmentFiles, count: usize) -> io::Result<Self> {
-        let entries = match count {
-            0 => Vec::new(),
-            _ => {
-                let file = files.open(E::EXTENSION, OpenMode::Read)?;
-                read_entries(&*file, files.base_offset(), 0, count, Wait::Allowed)?
-            }
+        let entries = match files.open(E::EXTENSION, OpenMode::Read) {
+            Ok(file) => read_entries(&*file, files.base_offset(), 0, count, Wait::Allowed)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
         };
         Ok(Self { entries, next: 0, first: None, last: None, mends: Vec::new() })
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use klamm_log::{CorruptionPolicy, Disk, Log, LogConfig, LogError, OpenOptions};
+use klamm_log::{Checked, CorruptionPolicy, Disk, Log, LogConfig, LogError, OpenOptions};
 use parking_lot::Mutex;
 
 use super::{Shared, State, entry, state_files};
@@ -13,6 +13,8 @@ use crate::types::{Entry, LogId, offset_of};
 
 /// Bytes of the log's newest batches that stay in memory.
 const TAIL_CACHE: usize = 1024 * 1024;
+/// Bytes that are checked at a time.
+const PIECE: u64 = 1024 * 1024;
 
 impl Shared {
     pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64) -> io::Result<Shared> {
@@ -34,6 +36,10 @@ impl Shared {
             end = log.end_offset(),
             "opened the metadata log"
         );
+        for file in &report.broken {
+            tracing::warn!(file = %file.display(), "not what was written; built anew");
+        }
+        check(&mut log)?;
         log.set_tail_cache_limit(TAIL_CACHE);
         // openraft takes what it finds for durable; after a crash it may be in the page cache only.
         log.flush().map_err(log_error)?;
@@ -184,6 +190,25 @@ impl Shared {
         }
         Ok(entries)
     }
+}
+
+/// Checks what the walk of a start has left out, before anything is read from it. The log is short.
+fn check(log: &mut Log) -> io::Result<()> {
+    while let Some(mut check) = log.plan_check() {
+        loop {
+            match check.run(PIECE).map_err(log_error)? {
+                Checked::More => {}
+                Checked::Done => break,
+                Checked::Damaged { path, position, reason, .. } => {
+                    return Err(log_error(LogError::Damaged { path, position, reason }));
+                }
+            }
+        }
+        for file in log.mend(&check).map_err(log_error)? {
+            tracing::warn!(file = %file.display(), "not what was written; put right from the entries");
+        }
+    }
+    Ok(())
 }
 
 /// Only purging removes segments; a segment is rolled by size alone.

@@ -50,7 +50,10 @@ pub(super) fn open_committed(disk: &dyn Disk, dir: &Path) -> io::Result<Arc<dyn 
 
 pub(super) fn read_committed(disk: &dyn Disk, dir: &Path) -> io::Result<Option<LogId>> {
     match read(disk, &dir.join(COMMITTED), Reader::log_id) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::warn!(%error, "what is committed is learned anew");
+            Ok(None)
+        }
         other => other,
     }
 }

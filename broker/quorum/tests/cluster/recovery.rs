@@ -127,3 +127,40 @@ async fn a_power_loss_right_after_the_first_start_does_not_lose_the_directory() 
         assert!(image_at(&again, applied.offset).await.topic("orders-0").is_some(), "seed {seed}");
     }
 }
+
+/// The files of a voter's disk whose names end like this.
+fn files(cluster: &Cluster, end: &str) -> Vec<std::path::PathBuf> {
+    let names = cluster.disks[&1].list(Path::new(DIR)).expect("lists").into_iter().map(|entry| entry.name);
+    names.filter(|name| name.ends_with(end)).map(|name| Path::new(DIR).join(name)).collect()
+}
+
+fn contents(cluster: &Cluster, path: &Path) -> Vec<u8> {
+    let file = cluster.disks[&1].open(path, klamm_log::OpenMode::Read).expect("there");
+    let mut bytes = vec![0; file.len().expect("length") as usize];
+    assert_eq!(file.read_at(&mut bytes, 0).expect("reads"), bytes.len());
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_bit_beside_the_entries_costs_nothing() {
+    for end in ["000.index", "000.timeindex", "leader-epoch-checkpoint", ".snapshot", "committed"] {
+        let cluster = Cluster::started(1).await;
+        let (_, leader) = cluster.leader().await;
+        let applied = propose_topics(&leader, "orders", 300).await;
+        let before = image_at(&leader, applied.offset).await;
+        cluster.stop_all().await;
+        for path in files(&cluster, end) {
+            let written = contents(&cluster, &path);
+            assert!(!written.is_empty(), "{} has something in it", path.display());
+            cluster.disks[&1].corrupt(&path, written.len() as u64 / 2, 2).expect("flips");
+            let flipped = contents(&cluster, &path);
+            let again = cluster.start(1).await;
+            let after = image_at(&again, applied.offset).await;
+            assert!(before.topics().eq(after.topics()), "{}", path.display());
+            cluster.stop_all().await;
+            let stays = files(&cluster, end).contains(&path) && contents(&cluster, &path) == flipped;
+            assert!(!stays, "{} is what it was", path.display());
+        }
+        assert!(!files(&cluster, end).is_empty(), "there is a {end}");
+    }
+}

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_log::{Checked, ReadError};
+use klamm_log::{Checked, ReadError, SegmentCheck};
 use klamm_replica::{FollowerStart, FollowerState};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{mpsc, oneshot};
@@ -110,7 +110,7 @@ impl Partition {
                 match check.run(PIECE) {
                     Ok(Checked::More) if pause(PIECE) => {}
                     Ok(Checked::More) => return,
-                    Ok(Checked::Done) => break,
+                    Ok(Checked::Done) => break self.mend(&check),
                     Ok(Checked::Damaged { offset, path, position, reason }) => {
                         let file = path.display();
                         error!(%file, position, %reason, offset, "damaged on disk; nothing from this offset on is trusted");
@@ -126,6 +126,21 @@ impl Partition {
         let mut state = self.state.lock();
         if state.damage == Damage::Suspected {
             state.damage = Damage::None;
+        }
+    }
+
+    /// Puts right what is wrong beside the records: nobody else is needed for it.
+    fn mend(&self, check: &SegmentCheck) {
+        let mended = self.state.lock().log.mend(check);
+        match mended {
+            Ok(files) => {
+                for file in files {
+                    warn!(file = %file.display(), "not what was written; put right from the records");
+                }
+            }
+            Err(error) => {
+                warn!(topic = %self.topic, partition = self.index, %error, "what is wrong beside the records stays");
+            }
         }
     }
 

@@ -102,7 +102,7 @@ impl Replica {
             loop {
                 match check.run(PIECE) {
                     Ok(Checked::More) => {}
-                    Ok(Checked::Done) => break,
+                    Ok(Checked::Done) => break self.log.mend(&check).map(drop).unwrap_or_default(),
                     Ok(Checked::Damaged { offset, .. }) => return Some(offset),
                     // The disk fails elsewhere, too.
                     Err(_) => return None,

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{debug, error};
+use tracing::{error, info};
 
 use super::Replicas;
 
@@ -57,7 +57,7 @@ fn work(replicas: &Replicas, is_stopping: &AtomicBool) {
             return;
         }
     }
-    debug!("all that was on the disk has been checked");
+    info!("all that was on the disk has been checked");
     while !stops() {
         look_at_suspects(replicas, NAP, &stops);
     }
