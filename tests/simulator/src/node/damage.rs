@@ -97,7 +97,7 @@ impl Replica {
         }
     }
 
-    fn first_damage(&self) -> Option<i64> {
+    fn first_damage(&mut self) -> Option<i64> {
         while let Some(mut check) = self.log.plan_check() {
             loop {
                 match check.run(PIECE) {
