@@ -71,9 +71,10 @@ pub struct QuorumConfig {
     pub replace_after: Duration,
     /// How long an observer may be silent before it is no longer counted among them.
     pub forget_after: Duration,
-    /// How often the leader says that it lives, in milliseconds.
+    /// How often the leader says that it lives, in milliseconds; and how soon it says so again without an answer.
     pub heartbeat_ms: u64,
-    /// Bounds of the random election timeout, in milliseconds. The upper one is also the leader's lease.
+    /// Bounds of the random election timeout, in milliseconds. The upper one is also the leader's lease: the timeout begins
+    /// when the lease has ended.
     pub election_timeout_ms: (u64, u64),
     /// Bytes of a segment of the metadata log.
     pub segment_bytes: u64,
@@ -114,6 +115,12 @@ impl QuorumConfig {
         Duration::from_millis(self.election_timeout_ms.1)
     }
 
+    /// How long openraft waits for the answer to a heartbeat, in milliseconds: what fits into a lease twice, so that one
+    /// heartbeat may fail, and is yet longer than a round trip between distant machines.
+    fn answer_ms(&self) -> u64 {
+        (self.election_timeout_ms.0 * 4 / 5).max(self.heartbeat_ms)
+    }
+
     /// Whether the configuration makes this node one of the founders.
     pub(crate) fn is_founder(&self) -> bool {
         self.voters.iter().any(|voter| voter.id == self.node_id)
@@ -149,7 +156,8 @@ impl QuorumConfig {
     pub(crate) fn raft(&self) -> Result<openraft::Config, QuorumError> {
         let config = openraft::Config {
             cluster_name: self.cluster_id.clone(),
-            heartbeat_interval: self.heartbeat_ms,
+            // Also how often openraft sends heartbeats unasked; `heartbeat` asks more often.
+            heartbeat_interval: self.answer_ms(),
             election_timeout_min: self.election_timeout_ms.0,
             election_timeout_max: self.election_timeout_ms.1,
             install_snapshot_timeout: u64::try_from(self.snapshot.deadline.as_millis()).unwrap_or(u64::MAX),

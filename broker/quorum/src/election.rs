@@ -42,14 +42,8 @@ pub(crate) async fn campaign_at_start(raft: Raft, me: u64) {
 
 /// Stops openraft's clock while this node is the only member and leads: there is nobody to send heartbeats to and nobody
 /// to wait for.
-pub(crate) async fn rest_when_alone(raft: Raft, me: u64) {
+pub(crate) async fn rest_when_alone(raft: Raft) {
     let mut changes = raft.metrics();
-    let is_alone = |now: &Metrics| {
-        let mut members = now.membership_config.membership().nodes();
-        now.state == ServerState::Leader
-            && members.next().map(|(id, _)| *id) == Some(me)
-            && members.next().is_none()
-    };
     loop {
         let alone = is_alone(&changes.borrow_watched());
         raft.runtime_config().tick(!alone);
@@ -57,6 +51,14 @@ pub(crate) async fn rest_when_alone(raft: Raft, me: u64) {
             return;
         }
     }
+}
+
+/// Whether this node leads and is the only member.
+pub(crate) fn is_alone(now: &Metrics) -> bool {
+    let mut members = now.membership_config.membership().nodes();
+    now.state == ServerState::Leader
+        && members.next().map(|(id, _)| *id) == Some(now.id)
+        && members.next().is_none()
 }
 
 /// Campaigns in turns after the leader's process was found dead. Returns at once on the leader itself.

@@ -11,7 +11,7 @@
 //! - `identity`, `founding` and `identify` say who is a member; `voters` and `tending` change who is.
 //! - `log_store` is the raft log, `state_machine` and `snapshot_store` are the image and its snapshots.
 //! - `network`, `envelope`, `messages` and `snapshot_transfer` are what goes between voters.
-//! - `election` and `status` say who leads, and get there fast.
+//! - `election` and `status` say who leads, and get there fast; `heartbeat` keeps it so over bad links.
 
 mod codec;
 mod config;
@@ -21,6 +21,7 @@ mod error;
 mod fetch;
 mod files;
 mod founding;
+mod heartbeat;
 mod identify;
 mod identity;
 mod log_store;

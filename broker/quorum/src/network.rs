@@ -16,6 +16,7 @@ use openraft::{RaftNetworkFactory, RaftNetworkV2};
 use parking_lot::Mutex;
 
 use crate::envelope::Envelope;
+use crate::heartbeat::{self, Attempts};
 use crate::messages::Message;
 use crate::snapshot_transfer;
 use crate::transport::api;
@@ -44,8 +45,13 @@ impl<T> Network<T> {
 impl<T: Transport> RaftNetworkFactory<TypeConfig> for Network<T> {
     type Network = Connection<T>;
 
+    async fn new_heartbeat_client(&mut self, target: u64, node: &Voter) -> Connection<T> {
+        Connection { heartbeats: Some(heartbeat::attempts()), ..self.new_client(target, node).await }
+    }
+
     async fn new_client(&mut self, target: u64, node: &Voter) -> Connection<T> {
         Connection {
+            heartbeats: None,
             transport: self.transport.clone(),
             config: self.config.clone(),
             me: self.me,
@@ -71,6 +77,22 @@ pub(crate) struct Connection<T> {
     pub(crate) target: u64,
     peer: Peer,
     acknowledged: Acknowledged,
+    /// Only where nothing but heartbeats is sent.
+    heartbeats: Option<Attempts>,
+}
+
+impl<T> Clone for Connection<T> {
+    fn clone(&self) -> Self {
+        Connection {
+            transport: Arc::clone(&self.transport),
+            config: Arc::clone(&self.config),
+            me: self.me,
+            target: self.target,
+            peer: self.peer.clone(),
+            acknowledged: Arc::clone(&self.acknowledged),
+            heartbeats: self.heartbeats.clone(),
+        }
+    }
 }
 
 impl<T: Transport> Connection<T> {
@@ -123,9 +145,29 @@ impl<T: Transport> Connection<T> {
         let Some(last) = last else { return };
         let mut all = self.acknowledged.lock();
         let known = all.entry(self.target).or_insert((vote, last));
-        if known.0 != vote || known.1 < last {
+        // The answer to a heartbeat may come when this node leads another term.
+        if known.0 < vote || known.0 == vote && known.1 < last {
             *known = (vote, last);
         }
+    }
+
+    pub(crate) async fn append(
+        &self,
+        request: &AppendEntriesRequest<TypeConfig>,
+        timeout: Duration,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let acknowledged = self.acknowledged_in(&request.vote);
+        let answer =
+            self.call_after(api::APPEND, RPCTypes::AppendEntries, request, timeout, acknowledged).await?;
+        match answer {
+            AppendEntriesResponse::Success => {
+                let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+                self.note_acknowledged(request.vote, last);
+            }
+            AppendEntriesResponse::PartialSuccess(last) => self.note_acknowledged(request.vote, last),
+            _ => {}
+        }
+        Ok(answer)
     }
 }
 
@@ -137,20 +179,12 @@ impl<T: Transport> RaftNetworkV2<TypeConfig> for Connection<T> {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        if let Some(attempts) = &self.heartbeats {
+            return heartbeat::send(self, attempts, request).await;
+        }
         // openraft offers one heartbeat interval, which a follower's disk may well need for its flush.
         let timeout = if request.entries.is_empty() { option.hard_ttl() } else { self.config.lease() * 2 };
-        let acknowledged = self.acknowledged_in(&request.vote);
-        let answer =
-            self.call_after(api::APPEND, RPCTypes::AppendEntries, &request, timeout, acknowledged).await?;
-        match answer {
-            AppendEntriesResponse::Success => {
-                let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
-                self.note_acknowledged(request.vote, last);
-            }
-            AppendEntriesResponse::PartialSuccess(last) => self.note_acknowledged(request.vote, last),
-            _ => {}
-        }
-        Ok(answer)
+        self.append(&request, timeout).await
     }
 
     async fn vote(

@@ -20,6 +20,7 @@ use crate::election;
 use crate::fetch::{self, Fetched};
 use crate::files;
 use crate::founding::Founding;
+use crate::heartbeat;
 use crate::identify::{Identified, Identify};
 use crate::identity;
 use crate::log_store::LogStore;
@@ -357,9 +358,11 @@ fn attend(
 ) -> Arc<Voters> {
     let (turn, volunteers) = Default::default();
     let (config, status) = (Arc::clone(config), status.clone());
-    let voters = Arc::new(Voters { raft: raft.clone(), config, status, turn, volunteers });
+    let voters =
+        Arc::new(Voters { raft: raft.clone(), config: Arc::clone(&config), status, turn, volunteers });
     tokio::spawn(election::campaign_at_start(raft.clone(), me));
-    tokio::spawn(election::rest_when_alone(raft.clone(), me));
+    tokio::spawn(election::rest_when_alone(raft.clone()));
+    tokio::spawn(heartbeat::keep_beating(raft.clone(), Arc::clone(&config)));
     tokio::spawn(tending::run(Arc::clone(&voters)));
     voters
 }

@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::link::Link;
+
 /// Longer than anything that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,6 +30,33 @@ pub const DIR: &str = "/data/__cluster_metadata-0";
 struct Net {
     running: Mutex<BTreeMap<i32, Quorum>>,
     isolated: Mutex<BTreeSet<i32>>,
+    /// What every call goes over; none for calls that take no time.
+    link: Mutex<Option<Arc<Link>>>,
+}
+
+impl Net {
+    fn is_cut(&self, from: i32, to: i32) -> bool {
+        let isolated = self.isolated.lock();
+        isolated.contains(&from) || isolated.contains(&to)
+    }
+
+    async fn deliver(&self, from: i32, to: i32, api: i16, payload: Bytes) -> Result<Bytes, TransportError> {
+        if self.is_cut(from, to) {
+            // Packets vanish: nobody answers, and the caller's timeout ends it.
+            std::future::pending::<()>().await;
+        }
+        let (runs, target) = {
+            let running = self.running.lock();
+            (running.contains_key(&from), running.get(&to).cloned())
+        };
+        match target.filter(|_| runs) {
+            Some(target) => target
+                .handle_rpc(api, payload)
+                .await
+                .map_err(|error| TransportError::Failed(error.to_string())),
+            None => Err(TransportError::Unreachable("connection refused".to_owned())),
+        }
+    }
 }
 
 /// One voter's way into the [`Net`].
@@ -44,25 +73,23 @@ impl Transport for Wire {
         payload: Bytes,
         _timeout: Duration,
     ) -> Result<Bytes, TransportError> {
-        let cut = {
-            let isolated = self.net.isolated.lock();
-            isolated.contains(&self.from) || isolated.contains(&peer.id)
+        let Some(link) = self.net.link.lock().clone() else {
+            return self.net.deliver(self.from, peer.id, api, payload).await;
         };
-        if cut {
-            // Packets vanish: nobody answers, and the caller's timeout ends it.
-            std::future::pending::<()>().await;
-        }
-        let (runs, target) = {
-            let running = self.net.running.lock();
-            (running.contains_key(&self.from), running.get(&peer.id).cloned())
-        };
-        match target.filter(|_| runs) {
-            Some(target) => target
-                .handle_rpc(api, payload)
-                .await
-                .map_err(|error| TransportError::Failed(error.to_string())),
-            None => Err(TransportError::Unreachable("connection refused".to_owned())),
-        }
+        let (net, from) = (Arc::clone(&self.net), self.from);
+        let route = (from, peer.id, api);
+        link.connect(route).await;
+        let on_its_way = Arc::clone(&link);
+        // What has been sent arrives, whether or not somebody still waits for the answer.
+        let call = tokio::spawn(async move {
+            on_its_way.travel().await;
+            let answer = net.deliver(from, peer.id, api, payload).await;
+            on_its_way.travel().await;
+            answer
+        });
+        let answer = call.await.expect("it is delivered");
+        link.release(route);
+        answer
     }
 }
 
@@ -162,6 +189,11 @@ impl Cluster {
 
     pub fn isolate(&self, id: i32) {
         self.net.isolated.lock().insert(id);
+    }
+
+    /// From now on every call goes over `link`.
+    pub fn go_over(&self, link: &Arc<Link>) {
+        *self.net.link.lock() = Some(Arc::clone(link));
     }
 
     pub fn heal(&self) {

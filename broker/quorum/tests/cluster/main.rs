@@ -1,10 +1,12 @@
 //! Voters in one process, over a network and disks in memory.
 
 mod harness;
+mod link;
 
 mod disks;
 mod elections;
 mod recovery;
+mod slow_links;
 mod snapshots;
 mod voters;
 mod writes;
