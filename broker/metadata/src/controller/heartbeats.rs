@@ -34,7 +34,8 @@ pub(super) fn heartbeat(
         should_shut_down = broker.fenced || shut_down(turn, sessions, &broker);
     } else if request.want_fence {
         departure::fence(&mut turn.draft, broker.id);
-    } else if broker.fenced && is_caught_up {
+    } else if broker.fenced && is_caught_up && !broker.in_controlled_shutdown {
+        // Who wants to stop has not changed its mind: what says so was overtaken on its way.
         unfence(&mut turn.draft, &broker);
         balance.look_by(turn.now_ms.saturating_add(turn.draft.settings.prompt_rebalance_interval_ms));
     }

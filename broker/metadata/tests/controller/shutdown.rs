@@ -24,6 +24,17 @@ fn a_stopping_broker_goes_when_the_others_know_who_leads_now() {
 }
 
 #[test]
+fn a_heartbeat_from_before_a_broker_wanted_to_stop_does_not_bring_it_back() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], &[]);
+    wants_to_stop(&mut cluster, 0);
+    (1..3).for_each(|id| drop(cluster.heartbeat(id)));
+    assert!(wants_to_stop(&mut cluster, 0));
+    assert!(cluster.heartbeat(0).is_fenced, "it was overtaken on its way");
+    assert!(cluster.image.broker(0).unwrap().fenced);
+}
+
+#[test]
 fn a_broker_that_nobody_can_replace_stops_all_the_same_and_leads_again() {
     let mut cluster = Cluster::of(2);
     cluster.topic_on(&[0, 1], &[]);
