@@ -86,7 +86,8 @@ async fn three_voters_become_five_and_three_again_while_entries_are_written() {
     stop.store(true, Ordering::Relaxed);
     let written = writing.await.expect("it wrote");
     let (_, leader) = cluster.leader().await;
-    assert_eq!(voters(&leader), [3, 4, 5]);
+    // The change may be answered a moment before the status shows it.
+    status_of(&leader, |status| status.voters.iter().map(|one| one.id).eq([3, 4, 5])).await;
     leader.read_barrier().await.expect("it leads");
     let image = leader.image().borrow().clone();
     assert!((0..written).all(|number| image.topic(&format!("load-{number}")).is_some()), "of {written}");
