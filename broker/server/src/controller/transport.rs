@@ -20,7 +20,8 @@ use crate::net::client::{CallError, Connection};
 /// Time to connect to a controller.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// One connection per (peer, kind of call), so that a snapshot never delays a vote or a heartbeat.
+/// One connection per call under way, kept for others of its kind to the same peer: nothing delays a vote or a heartbeat,
+/// neither a snapshot nor a packet that was lost.
 #[derive(Clone)]
 pub struct ControllerTransport {
     inner: Arc<Inner>,
@@ -82,7 +83,12 @@ impl Inner {
                 .await
                 .map_err(unreachable_peer)?,
         };
-        let (error, payload) = self.send(&mut connection, peer, api, payload, timeout).await?;
+        let sent = self.send(&mut connection, peer, api, payload, timeout).await;
+        if let Err(TransportError::Unreachable(_)) = sent {
+            // What ended this connection has most likely ended those beside it, too: none of them shall cost a call.
+            self.idle.lock().remove(&(peer.clone(), api));
+        }
+        let (error, payload) = sent?;
         if error != ErrorCode::None.code() {
             return Err(TransportError::Failed(ErrorCode::from_code(error).to_string()));
         }
