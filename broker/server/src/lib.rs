@@ -35,5 +35,6 @@ pub mod partition;
 mod peers;
 pub mod process;
 mod producer_ids;
+mod pulse;
 mod replica_damage;
 mod topic_creator;

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::controller::channel::Channel;
 use crate::node::Node;
+use crate::pulse::Pulse;
 
 /// Time after which a registration without an answer is sent again.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,6 +26,9 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time in which an answered registration is in the metadata log that this node follows, if it ever is.
 const REGISTRATION_PULLED: Duration = Duration::from_secs(5);
+/// Connections for heartbeats. One is enough where nothing is lost; of three in use at a time it takes several losses in a
+/// row to hold up all.
+const LINES: usize = 3;
 /// Pause between heartbeats while the broker is not yet running or is stopping.
 const EAGER_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -55,13 +59,13 @@ pub struct Standing {
 /// Registers and sends heartbeats until the controller lets the broker go after `stopping`, or `give_up` is cancelled.
 pub async fn run(
     node: Arc<Node>,
-    mut channel: Channel,
+    channel: impl Fn() -> Channel,
     standing: watch::Sender<Standing>,
     stopping: CancellationToken,
     give_up: CancellationToken,
 ) {
     tokio::select! {
-        () = live(&node, &mut channel, &standing, &stopping) => {}
+        () = live(&node, channel, &standing, &stopping) => {}
         () = give_up.cancelled() => {}
     }
     standing.send_modify(|s| s.state = State::ShuttingDown);
@@ -69,20 +73,23 @@ pub async fn run(
 
 async fn live(
     node: &Node,
-    channel: &mut Channel,
+    channel: impl Fn() -> Channel,
     standing: &watch::Sender<Standing>,
     stopping: &CancellationToken,
 ) {
     loop {
+        let mut first = channel();
         let registered = tokio::select! {
-            epoch = register(node, channel) => epoch,
+            epoch = register(node, &mut first) => epoch,
             // Who is not registered leads nothing and needs nobody's leave.
             () = stopping.cancelled() => return,
         };
         if let Some(epoch) = registered {
             standing.send_modify(|s| s.broker_epoch = epoch);
             info!(broker_epoch = epoch, "registered");
-            if heartbeats(node, channel, standing, stopping, epoch).await {
+            let mut lines: Vec<Channel> = (1..LINES).map(|_| channel()).collect();
+            lines.push(first);
+            if heartbeats(node, Pulse::new(lines), standing, stopping, epoch).await {
                 return;
             }
             standing.send_modify(|s| s.state = State::Starting);
@@ -148,7 +155,7 @@ fn registration(node: &Node) -> BrokerRegistrationRequest {
 /// True when the broker may stop; false when it must register again.
 async fn heartbeats(
     node: &Node,
-    channel: &mut Channel,
+    mut pulse: Pulse<Channel>,
     standing: &watch::Sender<Standing>,
     stopping: &CancellationToken,
     epoch: i64,
@@ -159,16 +166,19 @@ async fn heartbeats(
         // Without its registration an image is behind, however long its log was.
         let offset = node.image().offset();
         let current_metadata_offset = if is_known { offset } else { offset.min(epoch - 1) };
+        let want_shut_down = stopping.is_cancelled();
         let request = BrokerHeartbeatRequest {
             broker_id: node.config.node_id,
             broker_epoch: epoch,
             current_metadata_offset,
             want_fence: false,
-            want_shut_down: stopping.is_cancelled(),
+            want_shut_down,
             ..BrokerHeartbeatRequest::default()
         };
-        let timeout = if request.want_shut_down { STOP_TIMEOUT } else { HEARTBEAT_TIMEOUT };
-        match channel.call(BrokerHeartbeatRequest::MAX, &request, |r| r.error_code, timeout).await {
+        pulse.send(request, if want_shut_down { STOP_TIMEOUT } else { HEARTBEAT_TIMEOUT });
+        // Without an answer by then the next one goes beside it.
+        let Some(beat) = pulse.next(node.config.heartbeat_interval).await else { continue };
+        match beat.outcome {
             Ok(r) if r.error_code == ErrorCode::None.code() => {
                 if r.should_shut_down {
                     info!("the controller lets this broker go");
@@ -180,7 +190,7 @@ async fn heartbeats(
                 warn!(error = %ErrorCode::from_code(r.error_code), "heartbeat refused; registering again");
                 return false;
             }
-            Err(error) if stopping.is_cancelled() => {
+            Err(error) if beat.wanted_to_stop => {
                 warn!(%error, "stopping without a controller's leave");
                 return true;
             }

@@ -130,7 +130,8 @@ impl Process {
         control: &Runtime,
     ) -> Result<()> {
         let (node, serving) = (&self.node, &self.serving);
-        let channel = || Channel::new(ends.directory.clone());
+        let directory = ends.directory.clone();
+        let channel = move || Channel::new(directory.clone());
         let alter = alter_partition::run(Arc::clone(node), channel(), ends.alter_inbox, serving.stop.clone());
         serving.spawn_vital("sender of ISR changes", alter, control);
         let damage =
@@ -147,7 +148,7 @@ impl Process {
         }
         let life = lifecycle::run(
             Arc::clone(node),
-            channel(),
+            channel,
             ends.standing,
             self.stopping.clone(),
             self.give_up.clone(),
