@@ -43,7 +43,7 @@ pub(crate) async fn send<T: Transport>(
     request: AppendEntriesRequest<TypeConfig>,
 ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
     let request = Arc::new(request);
-    let (tell, mut answers) = mpsc::channel(UNDER_WAY);
+    let (tell, mut answers) = mpsc::channel::<Result<_, RpcError>>(UNDER_WAY);
     let mut awaited = 0;
     let mut again = interval(Duration::from_millis(peer.config.heartbeat_ms));
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,7 +52,7 @@ pub(crate) async fn send<T: Transport>(
             biased;
             Some(answer) = answers.recv() => {
                 awaited -= 1;
-                if awaited == 0 || matches!(answer, Ok(_)) {
+                if awaited == 0 || answer.is_ok() {
                     return answer;
                 }
             }
