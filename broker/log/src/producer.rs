@@ -9,11 +9,19 @@ use klamm_records::{BatchHeader, NO_PRODUCER_EPOCH, NO_SEQUENCE, next_sequence};
 use crate::AppendError;
 use crate::mutation::{Mutation, is_active};
 
-/// Batches kept for each producer to recognise duplicates, as many as a client may have in flight.
-const BATCHES_TO_RETAIN: usize = 5;
+/// Batches that a client may have in flight on one connection.
+const IN_FLIGHT: usize = 5;
+/// Batches kept for each producer to recognise duplicates.
+///
+/// Kafka keeps five. That is too few when leaders change: Java's client sends five more to the next leader while the answers
+/// of the one before are outstanding, and when those turn out to be NOT_LEADER_OR_FOLLOWER although the batches were
+/// replicated, it sends them again behind the others. Not recognised any more, they are out of sequence; the client then
+/// either tries for ever or begins an epoch and sends everything again, which is a duplicate. Leaders may change twice in a
+/// row.
+const BATCHES_TO_RETAIN: usize = 3 * IN_FLIGHT;
 
 fn batches_to_retain() -> usize {
-    BATCHES_TO_RETAIN - usize::from(is_active(Mutation::DedupWindowTooSmall))
+    if is_active(Mutation::DedupWindowTooSmall) { IN_FLIGHT - 1 } else { BATCHES_TO_RETAIN }
 }
 
 /// One batch that a producer appended.
@@ -50,7 +58,7 @@ impl ProducerBatch {
 pub struct ProducerEntry {
     /// Its current epoch.
     pub epoch: i16,
-    /// Its last batches in this epoch, oldest first, at most five.
+    /// Its last batches in this epoch, oldest first, at most fifteen.
     pub batches: VecDeque<ProducerBatch>,
     /// Epoch of the transaction coordinator that wrote its last marker, or −1.
     pub coordinator_epoch: i32,
@@ -200,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn each_of_the_last_five_batches_is_recognised_with_its_old_offsets() {
-        let appended: Vec<_> = (0..7).map(|i| batch(i64::from(i) * 2, 0, i * 2, 2)).collect();
+    fn what_was_in_flight_to_three_leaders_is_recognised_with_its_old_offsets() {
+        let appended: Vec<_> = (0..17).map(|i| batch(i64::from(i) * 2, 0, i * 2, 2)).collect();
         let states = states(&appended);
         for (index, header) in appended.iter().enumerate() {
             match states.check(header) {

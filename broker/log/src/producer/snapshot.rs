@@ -1,7 +1,7 @@
 //! The `.snapshot` file: producer states at one offset, Kafka's version 1.
 //!
 //! Layout: version i16, CRC-32C u32 of everything after it, number of entries i32, entries of 46 bytes. Only the last
-//! batch of each producer is needed to go on, but a batch whose answer was lost comes again, so that each of the last five
+//! batch of each producer is needed to go on, but a batch whose answer was lost comes again, so that each of the last fifteen
 //! is an entry of its own, oldest first: who knows one entry a producer, as Kafka does, takes the last.
 
 use std::collections::VecDeque;
