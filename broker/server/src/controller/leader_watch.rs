@@ -36,7 +36,9 @@ pub async fn run(quorum: Quorum, node_id: i32, stop: CancellationToken) {
                     info!(leader, "the controller's process is gone: its address refuses connections");
                     quorum.hint_leader_gone();
                 }
-                tokio::time::sleep(RETRY_PAUSE).await;
+                // The next leader is watched from its first moment: it may be killed, too.
+                let replaced = status.wait_for(|s| s.leader.is_some_and(|now| Some(now) != leader));
+                drop(tokio::time::timeout(RETRY_PAUSE, replaced).await);
             }
         }
     }
