@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use klamm_quorum::{Peer, Quorum};
+use klamm_quorum::{Peer, Quorum, QuorumStatus};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -23,21 +23,22 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Watches whichever voter leads until `stop` is cancelled.
 pub async fn run(quorum: Quorum, node_id: i32, stop: CancellationToken) {
     let mut status = quorum.status();
-    loop {
-        let now = status.borrow_and_update().clone();
-        let leader = now.leader;
+    let other_leader = |now: &QuorumStatus| {
         let mut others = now.voters.iter().filter(|voter| voter.id != node_id);
-        let watched = others.find(|voter| Some(voter.id) == leader).map(|voter| &voter.address);
+        others.find(|voter| Some(voter.id) == now.leader).map(|voter| voter.address.clone())
+    };
+    loop {
+        let watched = other_leader(&status.borrow_and_update());
         tokio::select! {
             () = stop.cancelled() => return,
-            ended = async { status.wait_for(|s| s.leader != leader).await.is_err() } => if ended { return },
-            gone = is_gone(watched) => {
-                if gone && let Some(leader) = leader {
-                    info!(leader, "the controller's process is gone: its address refuses connections");
+            ended = async { status.wait_for(|s| other_leader(s) != watched).await.is_err() } => if ended { return },
+            gone = is_gone(watched.as_ref()) => {
+                if gone && let Some(leader) = &watched {
+                    info!(leader = leader.id, "the controller's process is gone: its address refuses connections");
                     quorum.hint_leader_gone();
                 }
                 // The next leader is watched from its first moment: it may be killed, too.
-                let replaced = status.wait_for(|s| s.leader.is_some_and(|now| Some(now) != leader));
+                let replaced = status.wait_for(|s| other_leader(s) != watched);
                 drop(tokio::time::timeout(RETRY_PAUSE, replaced).await);
             }
         }
