@@ -16,7 +16,7 @@ use crate::workload::{Setting, TOPIC};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "lossy",
-    fault: "5 % loss, 50 ± 20 ms delay, 1 % duplicates on every link for 10 s: gap between acknowledged sends",
+    fault: "5 % loss, 50 ± 20 ms delay, 1 % duplicates on every link for 5 s: gap between acknowledged sends",
     bar: "no leader change",
     limit: None,
     slice: 1,
@@ -31,7 +31,7 @@ const LINK: Link = Link {
     jitter: Duration::from_millis(20),
     duplicates: 0.01,
 };
-const LASTS: Duration = Duration::from_secs(10);
+const LASTS: Duration = Duration::from_secs(5);
 
 fn run(run: &mut Run) -> Result<()> {
     let ids = [0, 1, 2];
