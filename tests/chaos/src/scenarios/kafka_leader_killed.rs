@@ -22,7 +22,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     limit: None,
     slice: 0,
     whole: 10,
-    alone: false,
+    alone: true,
     run,
 };
 
