@@ -12,7 +12,7 @@ use crate::history::{Admin, Lines, Outcome, Wish};
 
 /// A broker asks the next controller when one has fallen silent, as Kafka's do, and the first may have made the change before:
 /// a refusal that took at least this long may come from the second attempt at what the first had done.
-const TRIED_TWICE: Duration = Duration::from_millis(100);
+const TRIED_TWICE: Duration = Duration::from_millis(20);
 /// Changes of an object that can be told apart.
 const MOST: usize = 64;
 

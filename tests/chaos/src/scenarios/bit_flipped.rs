@@ -105,9 +105,10 @@ impl Bed {
         if is_reported(&since()?, flip) {
             return Ok(Fate::Reported);
         }
-        let now = fs::read(&flip.file).unwrap_or_default();
-        let flipped = flip.before[flip.at] ^ flip.bit();
-        if now.get(flip.at) != Some(&flipped) {
+        // A file that only grew still has it. One that was written anew may have the same byte there by chance.
+        let mut after = flip.before.clone();
+        after[flip.at] ^= flip.bit();
+        if !fs::read(&flip.file).unwrap_or_default().starts_with(&after) {
             return Ok(Fate::Repaired);
         }
         put_right(flip)?;
@@ -163,6 +164,10 @@ fn kind(data: &Path, file: &Path) -> Option<String> {
     let numbered = name.starts_with(|first: char| first.is_ascii_digit());
     let what = if numbered { format!("*.{}", name.rsplit('.').next()?) } else { name.to_owned() };
     let folder = within.parent().and_then(Path::to_str).filter(|folder| !folder.is_empty());
+    // What waits to be deleted, or for a person to look at, is nothing that a node goes by.
+    if folder.is_some_and(|folder| folder.ends_with("-delete") || folder.ends_with("-stray")) {
+        return None;
+    }
     Some(match folder {
         None => what,
         Some(folder) if folder.starts_with("__cluster_metadata") => format!("quorum/{what}"),
