@@ -167,8 +167,10 @@ pub struct SegmentCheck {
     /// Nothing is appended to the segment any more.
     is_closed: bool,
     indexes: Option<Indexes>,
-    /// Producer snapshots to look at, and afterwards those that are broken.
+    /// Producer snapshots to look at.
     snapshots: Vec<i64>,
+    /// Those of them that are broken.
+    broken: Vec<i64>,
 }
 
 /// What a piece of a check has found.
@@ -199,11 +201,16 @@ impl SegmentCheck {
         is_closed: bool,
         snapshots: Vec<i64>,
     ) -> Option<Self> {
+        let mut progress = Progress::at(0, files.base_offset());
         if files.trust().is_complete() && !files.trust().doubts_indexes() {
-            return None;
+            if snapshots.is_empty() {
+                return None;
+            }
+            // As when the segment was compacted since: there are only snapshots to look at.
+            progress = Progress::at(frame.end, frame.end_offset);
         }
-        let progress = Progress::at(0, files.base_offset());
-        Some(Self { files: Arc::clone(files), frame, progress, is_closed, indexes: None, snapshots })
+        let (files, broken) = (Arc::clone(files), Vec::new());
+        Some(Self { files, frame, progress, is_closed, indexes: None, snapshots, broken })
     }
 
     /// Checks about `bytes` more. Waits for the disk. When it is done, [`Log::mend`](crate::Log::mend) puts right what lies
@@ -229,6 +236,9 @@ impl SegmentCheck {
     }
 
     fn check_on(&mut self, bytes: u64) -> Result<(), ScanError> {
+        if self.progress.position >= self.frame.end && self.indexes.is_none() {
+            return Ok(());
+        }
         let file = Arc::clone(self.files.log()?);
         let indexes = match &mut self.indexes {
             Some(indexes) => indexes,
@@ -246,12 +256,12 @@ impl SegmentCheck {
         if self.progress.position < self.frame.end {
             return Ok(false);
         }
-        let mut broken = Vec::new();
-        for offset in std::mem::take(&mut self.snapshots) {
-            let contents = self.files.read_beside(offset, names::SNAPSHOT)?;
-            broken.extend(contents.filter(|contents| snapshot::decode(contents).is_none()).map(|_| offset));
+        for offset in &self.snapshots {
+            let contents = self.files.read_beside(*offset, names::SNAPSHOT)?;
+            if contents.is_some_and(|contents| snapshot::decode(&contents).is_none()) {
+                self.broken.push(*offset);
+            }
         }
-        self.snapshots = broken;
         if let Some(indexes) = &mut self.indexes {
             indexes.finish(self.is_closed);
             if !indexes.has_mends() {
@@ -265,8 +275,12 @@ impl SegmentCheck {
         &self.files
     }
 
-    pub(crate) fn broken_snapshots(&self) -> &[i64] {
+    pub(crate) fn snapshots(&self) -> &[i64] {
         &self.snapshots
+    }
+
+    pub(crate) fn broken_snapshots(&self) -> &[i64] {
+        &self.broken
     }
 
     /// Overwrites the entries that were wrong; returns their files.

@@ -55,6 +55,8 @@ pub struct Log {
     durable_end: i64,
     /// Producer snapshots on disk, ascending.
     snapshots: Vec<i64>,
+    /// Those that were there before the process and that no check has looked at.
+    doubtful_snapshots: Vec<i64>,
     /// Producer snapshots that the next jobs store.
     waiting_snapshots: Vec<(i64, Bytes)>,
     bytes_since_snapshot: u64,

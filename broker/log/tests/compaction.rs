@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use klamm_log::{Disk, Log, LogConfig, LogError, OpenOptions};
+use klamm_log::{Checked, Disk, Log, LogConfig, LogError, OpenOptions, SimDisk};
 use klamm_records::{BatchBuilder, Compression};
 use proptest::prelude::*;
 use support::{DIR, open, read_all, sim_disk};
@@ -158,6 +158,40 @@ fn a_follower_goes_on_wherever_it_was_when_its_leader_compacted() {
         }
         follower.flush().expect("disk works");
         assert_eq!(table(&follower), table(&leader), "when {behind} batches were there");
+    }
+}
+
+#[test]
+fn a_broken_producer_snapshot_is_found_also_when_its_segment_has_been_compacted_since() {
+    let names = |disk: &SimDisk| {
+        let entries = disk.list(Path::new(DIR)).expect("lists").into_iter();
+        let mut names: Vec<String> = entries.map(|entry| entry.name).collect();
+        names.retain(|name| name.ends_with(".snapshot"));
+        names.sort();
+        names
+    };
+    let count = names(&{
+        let sim = sim_disk(1);
+        drop(churned(&(Arc::new(sim.clone()) as Arc<dyn Disk>)));
+        sim
+    })
+    .len();
+    assert!(count > 3, "{count} snapshots");
+    for number in 0..count {
+        let sim = sim_disk(1);
+        let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+        let end = churned(&disk).end_offset();
+        let name = names(&sim)[number].clone();
+        let path = Path::new(DIR).join(&name);
+        sim.corrupt(&path, 8, 1).expect("flips");
+        let options = OpenOptions { recovery_point: end, clean_shutdown: true, ..OpenOptions::default() };
+        let (mut log, _) = open(&disk, config(), options);
+        compact(&disk, &mut log, 0, 0).expect("has closed segments");
+        while let Some(mut check) = log.plan_check() {
+            while let Checked::More = check.run(1 << 20).expect("readable") {}
+            log.mend(&check).expect("writable");
+        }
+        assert!(!names(&sim).contains(&name), "{name}");
     }
 }
 

@@ -134,6 +134,7 @@ impl Log {
             written_end: start,
             durable_end: start,
             snapshots: Vec::new(),
+            doubtful_snapshots: Vec::new(),
             waiting_snapshots: Vec::new(),
             bytes_since_snapshot: 0,
             unsynced_names: UnsyncedNames::default(),
@@ -197,6 +198,7 @@ impl Log {
     ) -> Result<(), LogError> {
         self.segments = loaded.segments;
         self.producers = loaded.producers;
+        self.doubtful_snapshots.clone_from(&loaded.snapshots);
         self.snapshots = loaded.snapshots;
         self.end_offset = loaded.end_offset;
         self.written_end = loaded.end_offset;

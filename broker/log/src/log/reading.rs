@@ -81,8 +81,10 @@ impl Log {
         self.segments.iter().enumerate().find_map(|(index, segment)| {
             let end_offset = self.segment_end(index).min(self.written_end.max(segment.base_offset()));
             let is_closed = index + 1 < self.segments.len();
-            let snapshots = self.snapshots.iter().copied();
-            let snapshots = snapshots.filter(|offset| self.segment_index(*offset) == index).collect();
+            let snapshots = self.doubtful_snapshots.iter().copied();
+            let is_here =
+                |offset: &i64| self.snapshots.contains(offset) && self.segment_index(*offset) == index;
+            let snapshots = snapshots.filter(is_here).collect();
             SegmentCheck::new(&segment.files, self.frame(segment, end_offset), is_closed, snapshots)
         })
     }
@@ -95,6 +97,7 @@ impl Log {
     pub fn mend(&mut self, check: &SegmentCheck) -> Result<Vec<PathBuf>, LogError> {
         let is_checked = |segment: &&mut Segment| Arc::ptr_eq(&segment.files, check.files());
         let Some(segment) = self.segments.iter_mut().find(is_checked) else { return Ok(Vec::new()) };
+        self.doubtful_snapshots.retain(|offset| !check.snapshots().contains(offset));
         let mut mended = check.mend_indexes()?;
         segment.indexes_unsynced |= !mended.is_empty();
         for offset in check.broken_snapshots() {
