@@ -54,6 +54,20 @@ pub struct Standing {
     pub state: State,
     /// Epoch of the registration; -1 before.
     pub broker_epoch: i64,
+    /// When the newest heartbeat was sent that the controller answered with this broker not fenced.
+    pub confirmed: Option<Instant>,
+}
+
+impl Standing {
+    /// Before anything is known.
+    pub fn unknown() -> Self {
+        Self { state: State::Starting, broker_epoch: -1, confirmed: None }
+    }
+
+    /// Whether nobody can have taken this broker for dead: its session, counted from what the controller has heard, lasts.
+    pub fn is_confirmed(&self, session: Duration) -> bool {
+        self.confirmed.is_some_and(|sent| sent.elapsed() < session)
+    }
 }
 
 /// Registers and sends heartbeats until the controller lets the broker go after `stopping`, or `give_up` is cancelled.
@@ -184,6 +198,7 @@ async fn heartbeats(
                     info!("the controller lets this broker go");
                     return true;
                 }
+                confirm(standing, &r, beat.sent);
                 advance(standing, &r, stopping.is_cancelled());
             }
             Ok(r) => {
@@ -214,6 +229,16 @@ async fn pause(node: &Node, standing: &watch::Sender<Standing>, stopping: &Cance
 }
 
 /// Moves the state by what the controller says, with the log lines that tools wait for.
+fn confirm(standing: &watch::Sender<Standing>, response: &BrokerHeartbeatResponse, sent: Instant) {
+    if !response.is_fenced {
+        // No news to whoever waits for a change of state.
+        standing.send_if_modified(|s| {
+            s.confirmed = s.confirmed.max(Some(sent));
+            false
+        });
+    }
+}
+
 fn advance(standing: &watch::Sender<Standing>, response: &BrokerHeartbeatResponse, stopping: bool) {
     let state = standing.borrow().state;
     let mut next = state;
@@ -235,5 +260,26 @@ fn advance(standing: &watch::Sender<Standing>, response: &BrokerHeartbeatRespons
     }
     if next != state {
         standing.send_modify(|s| s.state = next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_is_sure_of_itself_as_long_as_its_session_lasts_from_what_it_sent() {
+        let session = Duration::from_secs(1);
+        let (standing, seen) = watch::channel(Standing::unknown());
+        assert!(!seen.borrow().is_confirmed(session));
+        let sent = Instant::now();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        confirm(&standing, &BrokerHeartbeatResponse { is_fenced: true, ..Default::default() }, sent);
+        assert!(!seen.borrow().is_confirmed(session), "fenced");
+        confirm(&standing, &BrokerHeartbeatResponse { is_fenced: false, ..Default::default() }, sent);
+        assert!(seen.borrow().is_confirmed(session));
+        // Counted from when the heartbeat left, not from when its answer came.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert!(!seen.borrow().is_confirmed(session));
     }
 }

@@ -34,7 +34,7 @@ use crate::config::listeners::Endpoint;
 use crate::controller::channel::{Channel, Directory};
 use crate::controller::forward::Forwarder;
 use crate::group::Groups;
-use crate::lifecycle::{self, Standing, State};
+use crate::lifecycle::{self, Standing};
 use crate::metadata::publisher;
 use crate::net::connection::Service;
 use crate::node::{Node, Parts};
@@ -221,7 +221,7 @@ fn build_node(
     serving: &Serving,
     data: &Runtime,
 ) -> Result<(Arc<Node>, BrokerEnds)> {
-    let (standing_sender, standing) = watch::channel(Standing { state: State::Starting, broker_epoch: -1 });
+    let (standing_sender, standing) = watch::channel(Standing::unknown());
     let (alter_sender, alter_inbox) = mpsc::unbounded_channel();
     let (damage_sender, damage_inbox) = mpsc::unbounded_channel();
     let directory = Directory {

@@ -33,6 +33,8 @@ impl Line for Channel {
 
 /// A heartbeat that has been answered or given up.
 pub struct Beat {
+    /// When it was sent.
+    pub sent: Instant,
     /// Whether it asked for leave to stop.
     pub wanted_to_stop: bool,
     /// What became of it.
@@ -59,9 +61,10 @@ impl<L: Line> Pulse<L> {
         let Some(mut line) = self.idle.pop() else { return };
         self.sent += 1;
         let number = self.sent;
+        let sent = Instant::now();
         self.under_way.spawn(async move {
             let outcome = line.beat(&request, timeout).await;
-            (number, line, Beat { wanted_to_stop: request.want_shut_down, outcome })
+            (number, line, Beat { sent, wanted_to_stop: request.want_shut_down, outcome })
         });
     }
 

@@ -210,9 +210,20 @@ fn append(
     let partition = node.registry.get(&known.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?;
     let batch = batch.ok_or(ErrorCode::InvalidRecord)?;
     let size = batch.len() as u64;
-    let append = partition.append_leader(batch, acks)?;
+    let append = partition.append_leader(batch, acks).map_err(|refused| if_it_leads(node, refused))?;
     node.metrics.bytes_in.inc_by(size);
     Ok(append)
+}
+
+/// A batch out of sequence makes an idempotent producer begin an epoch and send again what it has under way. A leader that
+/// has been replaced and does not know it yet, with an older log, would make it do so although all of it is stored. So only
+/// who cannot have been replaced for its silence may say it; others say what they fear to be.
+fn if_it_leads(node: &Node, refused: Refused) -> Refused {
+    let is_sure = || node.standing.borrow().is_confirmed(node.config.session_timeout);
+    match refused.code {
+        ErrorCode::OutOfOrderSequenceNumber if !is_sure() => ErrorCode::NotLeaderOrFollower.into(),
+        _ => refused,
+    }
 }
 
 fn pending(node: &Node, target: &Target, outcome: Result<Append, Refused>) -> Pending {

@@ -148,6 +148,14 @@ fn changes_at_one_time_may_have_happened_in_either_order() {
     // The second attempt met what the first had done.
     let twice = [("create", 1, 200_000_000, "present"), ("delete", 200_000_001, 200_000_002, "done")];
     assert_eq!(administered(&twice), Vec::<String>::new());
+    // So did the second attempt at a deletion: it met what another had created meanwhile.
+    let deleted_twice = [
+        ("create", 1, 2, "done"),
+        ("delete", 3, 300_000_000, "done"),
+        ("create", 4, 5, "done"),
+        ("delete", 300_000_001, 300_000_002, "absent"),
+    ];
+    assert_eq!(administered(&deleted_twice), Vec::<String>::new());
     let too_late = [("create", 1, 2, "done"), ("create", 20, 21, "done"), ("delete", 30, 31, "unknown")];
     assert_eq!(administered(&too_late), ["P19"]);
 }

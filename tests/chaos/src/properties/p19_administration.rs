@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::Verdict;
 use crate::history::{Admin, Lines, Outcome, Wish};
 
-/// A broker asks the next controller when one has fallen silent, as Kafka's do, and the first may have made the change before:
-/// a refusal that took at least this long may come from the second attempt at what the first had done.
+/// A broker asks the next controller when one has fallen silent, as Kafka's do, and the first may have made the change, too:
+/// what took at least this long may have been done once more than the answer says.
 const TRIED_TWICE: Duration = Duration::from_millis(20);
 /// Changes of an object that can be told apart.
 const MOST: usize = 64;
@@ -22,6 +22,10 @@ pub(super) fn check(lines: Lines<'_>) -> Verdict {
         objects.entry(&change.object).or_default().push(change);
     }
     for (object, changes) in objects {
+        let tried_before = |change: &&&Admin| change.end.since(change.at) >= TRIED_TWICE;
+        let before = |change: &&Admin| Admin { outcome: Outcome::Unknown, ..(*change).clone() };
+        let attempts: Vec<Admin> = changes.iter().filter(tried_before).map(before).collect();
+        let changes: Vec<&Admin> = changes.into_iter().chain(&attempts).collect();
         if changes.len() > MOST {
             return Err(format!("{object} was changed {} times, which is too often to judge", changes.len()));
         }
@@ -35,11 +39,10 @@ pub(super) fn check(lines: Lines<'_>) -> Verdict {
 /// Whether the topic is there after a change that found it so; nothing if the answer is wrong then.
 fn after(change: &Admin, is_there: bool) -> Option<bool> {
     let wished = change.change == Wish::Create;
-    let twice = change.end.since(change.at) >= TRIED_TWICE;
     match change.outcome {
         Outcome::Done => (is_there != wished).then_some(wished),
-        Outcome::Present => (is_there || twice).then_some(true),
-        Outcome::Absent => (!is_there || twice).then_some(false),
+        Outcome::Present => is_there.then_some(true),
+        Outcome::Absent => (!is_there).then_some(false),
         Outcome::Unknown => Some(wished),
     }
 }

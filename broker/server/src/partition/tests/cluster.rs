@@ -145,7 +145,8 @@ impl Cluster {
         tokio::spawn(control(Arc::clone(&self.core), proposals));
         let (damage, reports) = mpsc::unbounded_channel();
         tokio::spawn(relieve(Arc::clone(&self.core), id, reports));
-        let (standing, receiver) = watch::channel(Standing { state: State::Running, broker_epoch });
+        let (standing, receiver) =
+            watch::channel(Standing { state: State::Running, broker_epoch, confirmed: None });
         // The lifecycle lives as long as the process.
         std::mem::forget(standing);
         let parts = RegistryParts {
