@@ -25,7 +25,7 @@ pub enum Line {
     /// A send to the compacted topic that has ended.
     Keyed(Keyed),
     /// A record of the compacted topic that was there in the end.
-    Kept(Kept),
+    Kept(Keyed),
     /// An exception that a consumer got.
     Trouble(Trouble),
     /// The answer to a command.
@@ -152,30 +152,16 @@ pub enum Outcome {
     Unknown,
 }
 
-/// A send to the compacted topic that has ended.
+/// A record of the compacted topic: one whose send has ended, or one that was there in the end.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Keyed {
     /// Key.
     #[serde(rename = "k")]
     pub key: i64,
-    /// Unique in the run, and ascending.
+    /// Unique in the run, and ascending as they are sent.
     #[serde(rename = "n")]
     pub number: i64,
     /// Where it is; -1 if nobody knows whether it is anywhere.
-    #[serde(rename = "o")]
-    pub offset: i64,
-}
-
-/// A record of the compacted topic that was there in the end.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Kept {
-    /// Key.
-    #[serde(rename = "k")]
-    pub key: i64,
-    /// Unique in the run.
-    #[serde(rename = "n")]
-    pub number: i64,
-    /// Where it is.
     #[serde(rename = "o")]
     pub offset: i64,
 }
@@ -270,7 +256,7 @@ impl<'a> Lines<'a> {
     }
 
     /// What was in the compacted topic in the end.
-    pub fn kept(self) -> impl Iterator<Item = &'a Kept> {
+    pub fn kept(self) -> impl Iterator<Item = &'a Keyed> {
         self.0.iter().filter_map(|line| if let Line::Kept(record) = line { Some(record) } else { None })
     }
 }
