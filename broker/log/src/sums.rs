@@ -90,11 +90,13 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Sealed>> {
     Ok(Some(Sealed { contents, seal, sums: sums.flatten() }))
 }
 
-/// Writes the checksum of what a file is about to hold, which lies there no later than the new contents do.
+/// Writes the checksum of what a file is about to hold, which lies there no later than the new contents do. For what is known to
+/// be damaged it does not vouch.
 pub(crate) fn announce(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     let now = crc32c::crc32c(contents);
     // What cannot be read is not worth keeping.
-    let before = read_file_if_exists(disk, path).ok().flatten().map_or(now, |old| crc32c::crc32c(&old));
+    let old = read(disk, path).ok().flatten().filter(|old| old.seal != Seal::Broken);
+    let before = old.map_or(now, |old| crc32c::crc32c(&old.contents));
     store(disk, path, before, contents)
 }
 
@@ -160,6 +162,18 @@ mod tests {
         assert_eq!(seal(&disk), Seal::Sound);
         put(&disk, b"new");
         assert_eq!(seal(&disk), Seal::Broken, "never there");
+    }
+
+    #[test]
+    fn damage_that_is_about_to_be_replaced_is_still_damage() {
+        let disk = disk();
+        announce(&disk, Path::new(FILE), b"old").expect("writes");
+        put(&disk, b"odd");
+        assert_eq!(seal(&disk), Seal::Broken);
+        announce(&disk, Path::new(FILE), b"new").expect("writes");
+        assert_eq!(seal(&disk), Seal::Broken, "a crash before the new contents are there");
+        put(&disk, b"new");
+        assert_eq!(seal(&disk), Seal::Sound);
     }
 
     #[test]

@@ -30,6 +30,8 @@ struct Stored {
     offsets: Offsets,
     /// Up to where logs were compacted.
     cleaned: Checkpoints,
+    /// Files that are not what was written, and are to be written even if nothing is left to say.
+    unreadable: Vec<Checkpoint>,
     /// Names whose offsets are another log's.
     forgotten: BTreeSet<TopicPartition>,
     /// How often something was taken back: offsets that were collected before would bring it again.
@@ -49,7 +51,7 @@ pub(super) struct Known {
 impl CheckpointFiles {
     /// Reads the files. One that is not what was written says nothing.
     pub(super) fn read(dir: Arc<LogDir>) -> Result<Self, LogDirError> {
-        let mut has_lost = false;
+        let mut unreadable = Vec::new();
         let mut read = |kind: Checkpoint| -> Result<Checkpoints, LogDirError> {
             let read = dir.read_checkpoint(kind)?;
             let file = dir.path().join(kind.file_name());
@@ -60,7 +62,7 @@ impl CheckpointFiles {
                 }
                 Seal::Renewed => warn!(file = %file.display(), "its checksum was damaged and is made anew"),
             }
-            has_lost |= read.seal == Seal::Broken && kind != Checkpoint::Cleaner;
+            unreadable.extend((read.seal == Seal::Broken).then_some(kind));
             Ok(read.offsets)
         };
         let offsets = Offsets {
@@ -69,7 +71,14 @@ impl CheckpointFiles {
             high_watermarks: read(Checkpoint::HighWatermark)?,
         };
         let cleaned = read(Checkpoint::Cleaner)?;
-        let stored = Stored { offsets, cleaned, forgotten: BTreeSet::new(), retractions: 0 };
+        let is_offset = |kind: &Checkpoint| *kind != Checkpoint::Cleaner;
+        if !unreadable.iter().all(is_offset) {
+            // Whatever was compacted may be so once more.
+            dir.write_checkpoint(Checkpoint::Cleaner, &cleaned)?;
+        }
+        unreadable.retain(is_offset);
+        let has_lost = !unreadable.is_empty();
+        let stored = Stored { offsets, cleaned, unreadable, forgotten: BTreeSet::new(), retractions: 0 };
         Ok(Self { dir, stored: Mutex::new(stored), has_lost })
     }
 
@@ -163,11 +172,12 @@ impl CheckpointFiles {
                 (Checkpoint::LogStart, &mut stored.offsets.log_starts, now.log_starts),
                 (Checkpoint::HighWatermark, &mut stored.offsets.high_watermarks, now.high_watermarks),
             ] {
-                if *old != new {
+                if *old != new || stored.unreadable.contains(&kind) {
                     self.dir.write_checkpoint(kind, &new)?;
                     *old = new;
                 }
             }
+            stored.unreadable.clear();
             stored.forgotten.clear();
             return Ok(());
         }
@@ -184,5 +194,35 @@ impl CheckpointFiles {
         let mut stored = self.stored.lock();
         stored.cleaned.insert(TopicPartition::new(topic, partition), offset);
         self.dir.write_checkpoint(Checkpoint::Cleaner, &stored.cleaned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use klamm_log::{Disk, Owner, SimDisk};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_what_was_written_is_written_anew() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+        let owner = Owner { cluster_id: Some("cluster"), node_id: 1, new_directory_id: Uuid::from_u128(1) };
+        let dir = Arc::new(LogDir::open(Arc::clone(&disk), Path::new("/data"), owner).expect("opens"));
+        let kinds =
+            [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark, Checkpoint::Cleaner];
+        for kind in kinds {
+            dir.write_checkpoint(kind, &Checkpoints::new()).expect("writes");
+            let file = dir.path().join(kind.file_name());
+            klamm_log::replace_file(&*disk, &file, b"0\n2\n").expect("writes");
+        }
+        let files = CheckpointFiles::read(Arc::clone(&dir)).expect("reads");
+        assert!(files.has_lost_offsets());
+        files.write(Offsets::default).expect("writes");
+        for kind in kinds {
+            assert_eq!(dir.read_checkpoint(kind).expect("reads").seal, Seal::Sound, "{}", kind.file_name());
+        }
     }
 }
