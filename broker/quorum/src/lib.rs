@@ -47,5 +47,5 @@ pub use config::{Peer, QuorumConfig, SnapshotPolicy};
 pub use error::{ProposeError, QuorumError, TransportError, VoterError};
 pub use fetch::Fetched;
 pub use quorum::{Applied, Quorum};
-pub use status::{QuorumStatus, ReplicaProgress};
+pub use status::{LogPositions, QuorumStatus, ReplicaProgress};
 pub use transport::{Transport, api};

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::members::{self, Member, end};
 use crate::network::address;
-use crate::types::{Metrics, Raft, epoch_of, node_id, offset_of, term_of};
+use crate::types::{LogId, Metrics, Raft, epoch_of, node_id, term_of};
 use crate::{Peer, QuorumConfig};
 
 /// How far a member has got, as the leader sees it.
@@ -29,6 +29,35 @@ pub struct ReplicaProgress {
     pub last_contact: Option<Instant>,
 }
 
+/// How far this node's copy of the metadata log goes, each as the first offset that is not part of it. They never fall
+/// behind one another: `purged <= snapshot <= applied <= committed <= log_end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogPositions {
+    /// What is left only in a snapshot.
+    pub purged: i64,
+    /// What the newest snapshot holds.
+    pub snapshot: i64,
+    /// What the image holds.
+    pub applied: i64,
+    /// What is known to be committed.
+    pub committed: i64,
+    /// What is in the log.
+    pub log_end: i64,
+}
+
+impl LogPositions {
+    fn of(metrics: &Metrics) -> LogPositions {
+        let after = |id: Option<LogId>| end(id.map(|id| id.index));
+        LogPositions {
+            purged: after(metrics.purged),
+            snapshot: after(metrics.snapshot),
+            applied: after(metrics.last_applied),
+            committed: after(metrics.local_committed),
+            log_end: end(metrics.last_log_index),
+        }
+    }
+}
+
 /// The quorum as this node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuorumStatus {
@@ -39,10 +68,8 @@ pub struct QuorumStatus {
     /// This node leads, a quorum has confirmed that within the lease, and everything committed in earlier epochs is in
     /// its image. It is a hint for who should decide, not a permission: only an applied proposal is.
     pub is_active: bool,
-    /// First offset that is not known to be committed.
-    pub high_watermark: i64,
-    /// End of this node's log, exclusive.
-    pub log_end: i64,
+    /// How far this node's log goes.
+    pub log: LogPositions,
     /// All voters; the progress of others is known on the leader only. Two may have the same node id while one of them
     /// is a disk that is lost. A change shows when it is committed, and not when a leader has only begun it.
     pub voters: Vec<ReplicaProgress>,
@@ -58,8 +85,7 @@ impl QuorumStatus {
             leader: None,
             epoch: -1,
             is_active: false,
-            high_watermark: 0,
-            log_end: 0,
+            log: LogPositions::default(),
             voters: Vec::new(),
             observers: Vec::new(),
             stopped: None,
@@ -75,22 +101,21 @@ impl QuorumStatus {
             leader: metrics.current_leader.filter(|_| metrics.current_term > 0).map(node_id),
             epoch: epoch_of(metrics.current_term),
             is_active: is_active(metrics, lease),
-            high_watermark: metrics.local_committed.map_or(0, |id| offset_of(id.index.saturating_add(1))),
-            log_end: end(metrics.last_log_index),
+            log: LogPositions::of(metrics),
             voters: voters.into_iter().map(|member| progress(config, member)).collect(),
             observers: observers.into_iter().map(|member| progress(config, member)).collect(),
             stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
         }
     }
 
-    /// Equal but for the times of contact, which change with every heartbeat.
+    /// Equal but for the times of contact, which change with every heartbeat, and what a node does with its own log.
     fn same_news(&self, other: &QuorumStatus) -> bool {
         fn progress(status: &QuorumStatus) -> impl Iterator<Item = (bool, i32, Uuid, i64)> {
             let of = |votes| move |one: &ReplicaProgress| (votes, one.id, one.directory_id, one.log_end);
             status.voters.iter().map(of(true)).chain(status.observers.iter().map(of(false)))
         }
         (self.leader, self.epoch, self.is_active) == (other.leader, other.epoch, other.is_active)
-            && (self.high_watermark, self.log_end) == (other.high_watermark, other.log_end)
+            && (self.log.committed, self.log.log_end) == (other.log.committed, other.log.log_end)
             && self.stopped == other.stopped
             && progress(self).eq(progress(other))
     }

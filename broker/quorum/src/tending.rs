@@ -52,7 +52,7 @@ pub(crate) async fn run(voters: Arc<Voters>) {
         let members = voters.members();
         seen.update(&members, sets.len() > 1, metrics.id);
         let volunteers = voters.volunteers.lock().clone();
-        let high_watermark = voters.status.borrow().high_watermark;
+        let high_watermark = voters.status.borrow().log.committed;
         if let Some(due) = seen.due(&voters.config, &sets, &members, &volunteers, high_watermark)
             && let Ok(_turn) = voters.turn.try_lock()
         {

@@ -154,7 +154,7 @@ impl Voters {
     /// Waits until the observer has what was committed when it was asked for, and then what was committed meanwhile.
     async fn caught_up(&self, id: u64, deadline: Instant) -> Result<(), VoterError> {
         for _ in 0..2 {
-            let goal = self.status.borrow().high_watermark;
+            let goal = self.status.borrow().log.committed;
             loop {
                 self.check_leader()?;
                 let members = self.members();

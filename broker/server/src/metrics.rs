@@ -1,5 +1,6 @@
 //! Metric names and their registry; exported as Prometheus text on `/metrics`.
 
+use klamm_quorum::LogPositions;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,6 +13,16 @@ use prometheus_client::registry::{Registry, Unit};
 struct ApiLabel {
     api: &'static str,
 }
+
+/// Label of the positions of a controller's log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PositionLabel {
+    position: &'static str,
+}
+
+/// Of figures that not every process has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoLabel {}
 
 /// Counters that requests update, and gauges filled in when they are read.
 pub struct Metrics {
@@ -35,6 +46,9 @@ pub struct Metrics {
     kept_metadata_offset: Gauge,
     pulled_entries: Gauge,
     pulled_snapshots: Gauge,
+    /// Empty where there is no controller.
+    metadata_log: Family<PositionLabel, Gauge>,
+    metadata_epoch: Family<NoLabel, Gauge>,
 }
 
 /// Figures that are read when `/metrics` is.
@@ -60,6 +74,8 @@ pub struct Snapshot {
     pub pulled_entries: u64,
     /// Metadata images pulled from controllers.
     pub pulled_snapshots: u64,
+    /// Epoch and positions of the metadata log, on a controller.
+    pub metadata_log: Option<(i32, LogPositions)>,
 }
 
 impl Default for Metrics {
@@ -82,7 +98,14 @@ impl Default for Metrics {
             registry.register(name, help, gauge.clone());
             gauge
         };
+        let metadata_log = Family::default();
+        let help = "Where this controller's metadata log is purged, held by a snapshot, applied, committed, and ends";
+        registry.register("metadata_log_end_offset", help, metadata_log.clone());
+        let metadata_epoch = Family::default();
+        registry.register("metadata_epoch", "Leader epoch of this controller", metadata_epoch.clone());
         Self {
+            metadata_log,
+            metadata_epoch,
             partitions: gauge(&mut registry, "partitions", "Replicas on this broker"),
             leaders: gauge(&mut registry, "leader_partitions", "Partitions led by this broker"),
             under_replicated: gauge(
@@ -145,11 +168,28 @@ impl Metrics {
         self.kept_metadata_offset.set(now.kept_metadata_offset);
         self.pulled_entries.set(i64::try_from(now.pulled_entries).unwrap_or(i64::MAX));
         self.pulled_snapshots.set(i64::try_from(now.pulled_snapshots).unwrap_or(i64::MAX));
+        if let Some((epoch, log)) = now.metadata_log {
+            self.set_metadata_log(epoch, log);
+        }
         let mut text = String::new();
         match encode(&mut text, &self.registry) {
             Ok(()) => text,
             // Writing into a String cannot fail.
             Err(_) => String::new(),
+        }
+    }
+
+    fn set_metadata_log(&self, epoch: i32, log: LogPositions) {
+        self.metadata_epoch.get_or_create(&NoLabel {}).set(i64::from(epoch));
+        let LogPositions { purged, snapshot, applied, committed, log_end } = log;
+        for (position, offset) in [
+            ("purged", purged),
+            ("snapshot", snapshot),
+            ("applied", applied),
+            ("committed", committed),
+            ("log", log_end),
+        ] {
+            self.metadata_log.get_or_create(&PositionLabel { position }).set(offset);
         }
     }
 }

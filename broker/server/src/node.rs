@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use klamm_metadata::Image;
 use klamm_metadata::config::{BrokerProperties, RACK_AWARE_REPLICA_SELECTOR, names};
+use klamm_quorum::QuorumStatus;
 use klamm_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -53,6 +54,8 @@ pub struct Node {
     pub standing: watch::Receiver<Standing>,
     /// The active controller.
     pub leader: watch::Receiver<Option<i32>>,
+    /// The quorum, where this node is a controller.
+    pub quorum: Option<watch::Receiver<QuorumStatus>>,
     /// How far the metadata is kept on disk.
     pub kept: Arc<Kept>,
     /// Replicas on this broker.
@@ -91,6 +94,8 @@ pub struct Parts {
     pub standing: watch::Receiver<Standing>,
     /// The active controller.
     pub leader: watch::Receiver<Option<i32>>,
+    /// The quorum, where this node is a controller.
+    pub quorum: Option<watch::Receiver<QuorumStatus>>,
     /// How far the metadata is kept on disk.
     pub kept: Arc<Kept>,
     /// Replicas.
@@ -122,6 +127,7 @@ impl Node {
             advertised: parts.advertised,
             standing: parts.standing,
             leader: parts.leader,
+            quorum: parts.quorum,
             kept: parts.kept,
             registry: parts.registry,
             groups: parts.groups,
@@ -222,6 +228,10 @@ impl Node {
             kept_metadata_offset: self.kept.offset(),
             pulled_entries: self.kept.entries_pulled(),
             pulled_snapshots: self.kept.snapshots_pulled(),
+            metadata_log: self.quorum.as_ref().map(|status| {
+                let status = status.borrow();
+                (status.epoch, status.log)
+            }),
             ..Snapshot::default()
         };
         for topic in image.topics() {

@@ -257,6 +257,7 @@ fn build_node(
         incarnation,
         previous_broker_epoch,
         leader: source.leader,
+        quorum: source.quorum.map(|quorum| quorum.status()),
         kept: source.kept,
         registry,
         groups: Groups::new(settings::groups(&config)),

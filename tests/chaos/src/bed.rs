@@ -9,7 +9,8 @@ use klamm_harness::{Client, Cluster, Topology, until};
 use crate::clock::Moment;
 use crate::gaps;
 use crate::history::{Line, Lines, Outcome};
-use crate::properties::{self, servers};
+use crate::properties;
+use crate::properties::servers::{self, Look};
 use crate::run::Run;
 use crate::workload::{Setting, TOPIC, Workload};
 
@@ -28,6 +29,8 @@ pub struct Bed {
     /// The clients.
     pub clients: Workload,
     setting: Setting,
+    /// What controllers said of their logs each time all was well.
+    looks: Vec<Look>,
 }
 
 impl Bed {
@@ -39,7 +42,7 @@ impl Bed {
         cluster.client().create_topic(TOPIC, setting.partitions, &[])?;
         let log = run.plan.scratch.join(format!("{}-clients.log", run.row.scenario));
         let clients = Workload::start(&run.plan.class_path, &cluster.bootstrap(), &setting, log)?;
-        let mut bed = Self { cluster, clients, setting };
+        let mut bed = Self { cluster, clients, setting, looks: Vec::new() };
         bed.converge()?;
         bed.clients.command("produce")?;
         if !run.is_quiet {
@@ -151,7 +154,11 @@ impl Bed {
         })?;
         self.cluster.wait_ready()?;
         self.cluster.controller()?;
-        Ok(start.elapsed())
+        let took = start.elapsed();
+        for id in self.cluster.ids() {
+            self.looks.extend(Look::at(&self.cluster, id)?);
+        }
+        Ok(took)
     }
 
     /// Like [`Bed::converge`], noted as the time that a fault took to heal.
@@ -185,7 +192,8 @@ impl Bed {
         let journal = self.clients.journal().to_path_buf();
         let lines = self.clients.finish()?;
         conclude(run, &lines);
-        run.row.problems.extend(servers::violations(&mut self.cluster, self.setting.partitions)?);
+        let (partitions, looks) = (self.setting.partitions, &self.looks);
+        run.row.problems.extend(servers::violations(&mut self.cluster, partitions, looks)?);
         if run.row.problems.is_empty() {
             self.cluster.succeed();
             fs::remove_file(journal)?;

@@ -45,7 +45,7 @@ fn metadata_partition(status: &QuorumStatus, followers: &Followers, now_ms: i64)
     PartitionData {
         leader_id: status.leader.unwrap_or(-1),
         leader_epoch: status.epoch,
-        high_watermark: status.high_watermark,
+        high_watermark: status.log.committed,
         current_voters: status.voters.iter().map(|voter| replica(status, voter, now_ms)).collect(),
         observers: status
             .observers

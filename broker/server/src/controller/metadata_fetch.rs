@@ -33,7 +33,7 @@ pub async fn answer(
     let mut response = MetadataFetchResponse {
         leader_id: status.leader.unwrap_or(-1),
         leader_epoch: status.epoch,
-        high_watermark: status.high_watermark,
+        high_watermark: status.log.committed,
         snapshot_offset: -1,
         controllers: status.voters.iter().map(controller).collect(),
         ..MetadataFetchResponse::default()

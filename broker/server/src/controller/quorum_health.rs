@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// a second when one is silent.
 pub async fn probe(quorum: &Quorum) -> QuorumHealth {
     let asked = Instant::now();
-    let goal = quorum.status().borrow().high_watermark;
+    let goal = quorum.status().borrow().log.committed;
     loop {
         let health = health(&quorum.status().borrow(), asked, goal);
         let complete = health.0.values().all(|state| *state == VoterState::CaughtUp);
@@ -30,7 +30,7 @@ pub fn recent(quorum: &Quorum) -> QuorumHealth {
     let status = quorum.status();
     let status = status.borrow();
     let since = Instant::now().checked_sub(PROBE).unwrap_or_else(Instant::now);
-    health(&status, since, status.high_watermark)
+    health(&status, since, status.log.committed)
 }
 
 /// Voters that have answered after `since`, and whether they hold everything before `goal`.
@@ -49,7 +49,7 @@ fn health(status: &QuorumStatus, since: Instant, goal: i64) -> QuorumHealth {
 
 #[cfg(test)]
 mod tests {
-    use klamm_quorum::{Peer, ReplicaProgress};
+    use klamm_quorum::{LogPositions, Peer, ReplicaProgress};
     use uuid::Uuid;
 
     use super::*;
@@ -66,8 +66,7 @@ mod tests {
             leader: Some(1),
             epoch: 3,
             is_active: true,
-            high_watermark: 10,
-            log_end: 12,
+            log: LogPositions { committed: 10, log_end: 12, ..LogPositions::default() },
             voters: vec![
                 voter(1, 12, None),
                 voter(2, 10, Some(later)),

@@ -1,61 +1,46 @@
-//! What must hold of the servers' files and logs once they have stopped: S1, the same bytes on all replicas; S9, no panic.
+//! What must hold of the servers' logs and files: while they run, whenever they have come to rest, and once they have stopped.
+//!
+//! S2 and S3 need to see every step of every node: `tests/simulator` checks them. S6, S8 and S10 show here as runs that never
+//! come to rest, S7 in the scenarios that flip bits.
+
+mod looks;
+mod s01_log_matching;
+mod s04_nothing_goes_back;
+mod s05_positions_in_order;
+mod s09_no_panic;
 
 use std::fs;
-use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use klamm_harness::Cluster;
 
-use crate::workload::TOPIC;
+pub use looks::Look;
+
+use super::Verdict;
 
 /// Stops every node and lists what does not hold.
 ///
 /// # Errors
 /// A node does not stop, or its files cannot be read.
-pub fn violations(cluster: &mut Cluster, partitions: i32) -> Result<Vec<String>> {
+pub fn violations(cluster: &mut Cluster, partitions: i32, looks: &[Look]) -> Result<Vec<String>> {
     let topology = cluster.client().topology()?;
     for id in cluster.ids() {
         cluster.terminate(id)?;
     }
     let mut broken = Vec::new();
+    let mut check =
+        |name: &str, verdict: Verdict| broken.extend(verdict.err().map(|what| format!("{name}: {what}")));
     for partition in 0..partitions {
-        let mut copies = Vec::new();
-        for id in topology.replicas(TOPIC, partition)? {
-            copies.push((id, segments(&cluster.data_dir(id)?.join(format!("{TOPIC}-{partition}")))?));
-        }
-        if let [(first, bytes), rest @ ..] = copies.as_slice() {
-            for (id, other) in rest.iter().filter(|(_, other)| other != bytes) {
-                let at = bytes.iter().zip(other).take_while(|(a, b)| a == b).count();
-                broken.push(format!(
-                    "S1 log matching: partition {partition} differs between {first} and {id} from byte {at} on ({} and {} bytes)",
-                    bytes.len(),
-                    other.len()
-                ));
-            }
-        }
+        check("S1 log matching", s01_log_matching::check(cluster, &topology, partition)?);
     }
+    check("S4 nothing goes back", s04_nothing_goes_back::check(looks));
+    check("S5 positions in order", s05_positions_in_order::check(looks));
     for id in cluster.ids() {
         let log = fs::read_to_string(cluster.log(id)?)?;
-        if let Some(line) = log.lines().find(|line| line.contains("panicked at")) {
-            broken.push(format!("S9 no panic: node {id}: {line}"));
-        }
+        check(&format!("S9 no panic: node {id}"), s09_no_panic::check(&log));
     }
     Ok(broken)
 }
 
-/// The segments of a partition, one after another.
-fn segments(dir: &Path) -> Result<Vec<u8>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let mut bytes = Vec::new();
-    for file in files {
-        bytes.extend(fs::read(file)?);
-    }
-    Ok(bytes)
-}
+#[cfg(test)]
+mod tests;
