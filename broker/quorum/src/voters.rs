@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::members::{self, Member};
-use crate::types::{Metrics, Raft, Voter, node_id, raft_id};
+use crate::types::{Metrics, Raft, Voter, node_id, offset_of, raft_id};
 use crate::{Peer, QuorumConfig, QuorumStatus, VoterError};
 
 /// How long a change waits for another one to end.
@@ -189,7 +189,7 @@ impl Voters {
                 return Err(VoterError::TimedOut("a majority did not confirm the change".to_owned()));
             };
             match outcome {
-                Ok(_) => return Ok(()),
+                Ok(written) => return self.shown(offset_of(written.log_id.index), deadline).await,
                 // An entry of the leader before, or one that nobody waited for.
                 Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(
                     ChangeMembershipError::InProgress(_),
@@ -202,6 +202,16 @@ impl Voters {
                     return Err(VoterError::InProgress);
                 }
             }
+        }
+    }
+
+    /// Waits until the status shows a change, so that whoever asked for it and looks again finds it.
+    async fn shown(&self, offset: i64, deadline: Instant) -> Result<(), VoterError> {
+        let mut status = self.status.clone();
+        let shown = status.wait_for(|status| status.log.committed > offset || status.stopped.is_some());
+        match timeout_at(deadline, shown).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(VoterError::TimedOut("the change is made, and this node does not show it".to_owned())),
         }
     }
 
