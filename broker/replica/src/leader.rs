@@ -24,8 +24,8 @@ pub struct LeaderState {
     lag_time_max_ms: i64,
     partition_epoch: i32,
     isr: IsrState,
-    /// A proposal was handed out and its outcome is not known. Outlives the pending state when metadata overtakes it.
-    in_flight: bool,
+    /// A proposal that was handed out and whose outcome is not known. Outlives the pending state when metadata overtakes it.
+    in_flight: Option<AlterPartition>,
     min_isr: usize,
     eligible: Vec<(i32, i64)>,
     followers: Vec<FollowerProgress>,
@@ -45,7 +45,7 @@ impl LeaderState {
             lag_time_max_ms: start.lag_time_max_ms,
             partition_epoch: members.partition_epoch,
             isr: IsrState::Committed { isr: Vec::new() },
-            in_flight: false,
+            in_flight: None,
             min_isr: 0,
             eligible: Vec::new(),
             followers: Vec::new(),
@@ -184,7 +184,7 @@ impl LeaderState {
     }
 
     fn alter_partition_done(&mut self, outcome: AlterPartitionOutcome, now_ms: i64) -> LeaderEffects {
-        self.in_flight = false;
+        let proposal = self.in_flight.take();
         let alter_partition = match outcome {
             AlterPartitionOutcome::Committed { leader_epoch, partition_epoch, isr } => {
                 if leader_epoch == self.leader_epoch && partition_epoch > self.partition_epoch {
@@ -193,7 +193,7 @@ impl LeaderState {
                 }
                 self.propose_any_expansion()
             }
-            AlterPartitionOutcome::Retry => self.propose(),
+            AlterPartitionOutcome::Retry => proposal.and_then(|proposal| self.propose_again(proposal)),
             AlterPartitionOutcome::AwaitMetadata => None,
             AlterPartitionOutcome::Revert => {
                 self.isr.revert();
@@ -209,7 +209,7 @@ impl LeaderState {
     }
 
     fn propose_shrink(&mut self, now_ms: i64) -> Option<AlterPartition> {
-        if !self.isr.is_committed() || self.in_flight {
+        if !self.isr.is_committed() || self.in_flight.is_some() {
             return None;
         }
         let isr = self.isr.committed();
@@ -229,7 +229,7 @@ impl LeaderState {
     }
 
     fn propose_expansion(&mut self, at: usize) -> Option<AlterPartition> {
-        if !self.isr.is_committed() || self.in_flight {
+        if !self.isr.is_committed() || self.in_flight.is_some() {
             return None;
         }
         let follower = self.followers.get(at)?;
@@ -256,12 +256,19 @@ impl LeaderState {
 
     fn propose(&mut self) -> Option<AlterPartition> {
         let proposed = self.isr.proposed()?;
-        self.in_flight = true;
-        Some(AlterPartition {
+        self.in_flight = Some(AlterPartition {
             leader_epoch: self.leader_epoch,
             partition_epoch: self.partition_epoch,
             new_isr: proposed.into_iter().map(|id| (id, self.known_broker_epoch(id))).collect(),
-        })
+        });
+        self.in_flight.clone()
+    }
+
+    /// The very same: the processes that it names are those that were seen to hold everything. One that has taken the place
+    /// of such a process since may hold less, and the controller refuses it by the epoch of the one before.
+    fn propose_again(&mut self, proposal: AlterPartition) -> Option<AlterPartition> {
+        self.in_flight = (!self.isr.is_committed()).then_some(proposal);
+        self.in_flight.clone()
     }
 
     fn known_broker_epoch(&self, replica: i32) -> i64 {

@@ -159,6 +159,18 @@ fn outcomes_retry_revert_or_wait() {
     assert_eq!(leader.isr(), &IsrState::Committed { isr: vec![1, 2] });
 }
 
+/// Whoever comes back with an empty disk before the proposal is decided must not be taken for who was proposed.
+#[test]
+fn a_proposal_made_again_names_the_process_that_had_caught_up() {
+    let mut leader = leader_at(10, &[1, 2]);
+    let first = fetch(&mut leader, 3, 10, 0).alter_partition.unwrap();
+    let restarted = Membership { eligible: vec![(1, 11), (2, 12), (3, 23)], ..members(7, &[1, 2]) };
+    let _ = leader.step(LeaderEvent::MetadataChanged(restarted), 0);
+    let emptied = LeaderEvent::FollowerFetched { replica: 3, broker_epoch: 23, fetch_offset: 0 };
+    assert_eq!(leader.step(emptied, 0).alter_partition, None);
+    assert_eq!(done(&mut leader, AlterPartitionOutcome::Retry).alter_partition, Some(first));
+}
+
 #[test]
 fn a_stale_commit_changes_nothing() {
     let mut leader = leader_at(10, &[1, 2]);
