@@ -65,6 +65,7 @@ impl Response {
                     let range = self.files.get(index as usize).ok_or_else(missing)?;
                     match sendable(range).await? {
                         Sendable::Cached => {
+                            read_ahead(range);
                             write_bytes(stream, &mut pending, SendFlags::MORE).await?;
                             send_file(stream, range).await?;
                         }
@@ -103,6 +104,18 @@ async fn sendable(range: &FileRange) -> io::Result<Sendable> {
 fn is_cached(range: &FileRange) -> bool {
     let last = range.position + range.length.saturating_sub(1) as u64;
     [range.position, last].iter().all(|at| matches!(range.file.try_read_at(&mut [0u8; 1], *at), Ok(Some(1))))
+}
+
+/// Who reads a file mostly goes on: if what comes two ranges later is not in memory yet, it is fetched from the disk while this
+/// range and the next one are sent. At the end of the file there is nothing to fetch.
+fn read_ahead(range: &FileRange) {
+    let (end, length) = (range.position + range.length as u64, range.length as u64);
+    if !matches!(range.file.try_read_at(&mut [0u8; 1], end + length), Ok(None)) {
+        return;
+    }
+    let file = Arc::clone(&range.file);
+    // Submitting reads may block. Whoever needs the range waits for it by itself.
+    drop(tokio::task::spawn_blocking(move || file.prefetch(end, 2 * length)));
 }
 
 /// Brings the range into the page cache without copying it.
