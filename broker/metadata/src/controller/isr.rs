@@ -17,8 +17,8 @@
 //!    at the end, and the last leader of a partition without one. The latest was complete when nobody else was any more. A
 //!    replica that came back with an empty disk stands before all others, as it has nothing.
 //!
-//! The leader epoch rises when the leader changes, or gives up what it knows of its followers, the partition epoch with every
-//! change.
+//! The leader epoch rises when the leader changes or is to give up what it knows of its followers, as when a replica is
+//! removed, which may come back with an empty log; the partition epoch with every change.
 
 use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 use uuid::Uuid;
@@ -104,8 +104,9 @@ impl PartitionChange<'_> {
             new.leader_recovery_state = RECOVERED;
         }
         Assignment { replicas: new.replicas, adding: new.adding, removing: new.removing } = self.assignment;
+        let loses_replica = old.replicas.iter().any(|id| !new.replicas.contains(id));
         let change = difference(old, &new, topic_id, partition_id);
-        if !self.new_epoch || new.leader != old.leader {
+        if !(self.new_epoch || loses_replica) || new.leader != old.leader {
             return change;
         }
         let unchanged =
