@@ -15,6 +15,8 @@ pub enum Mutation {
     StalePartitionEpochAccepted,
     /// A proposed ISR is accepted whatever process of its members it names (KIP-903).
     BrokerEpochOfMembersIgnored,
+    /// The leader epoch stays when a replica is removed.
+    RemovalKeepsEpoch,
 }
 
 /// Whether the rule is broken at the moment.
@@ -36,12 +38,13 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 5] = [
+        pub const ALL: [Self; 6] = [
             Self::ElrKeptTooLong,
             Self::LostTailStaysEligible,
             Self::UnfencedBeforeCaughtUp,
             Self::StalePartitionEpochAccepted,
             Self::BrokerEpochOfMembersIgnored,
+            Self::RemovalKeepsEpoch,
         ];
     }
 

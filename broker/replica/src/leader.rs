@@ -132,7 +132,9 @@ impl LeaderState {
 
     /// Whether a fetch comes from a replica of this partition and not from an earlier process of it (KIP-903).
     pub fn accepts_fetch(&self, replica: i32, broker_epoch: i64) -> bool {
-        self.followers.iter().any(|f| f.replica == replica && f.broker_epoch <= broker_epoch)
+        let is_current =
+            |f: &FollowerProgress| f.broker_epoch <= broker_epoch || is_active(Mutation::BrokerEpochIgnored);
+        self.followers.iter().any(|f| f.replica == replica && is_current(f))
     }
 
     fn local_durable(&mut self, end: i64, now_ms: i64) -> LeaderEffects {
@@ -267,6 +269,9 @@ impl LeaderState {
     /// The very same: the processes that it names are those that were seen to hold everything. One that has taken the place
     /// of such a process since may hold less, and the controller refuses it by the epoch of the one before.
     fn propose_again(&mut self, proposal: AlterPartition) -> Option<AlterPartition> {
+        if is_active(Mutation::RetryNamesSuccessors) {
+            return self.propose();
+        }
         self.in_flight = (!self.isr.is_committed()).then_some(proposal);
         self.in_flight.clone()
     }

@@ -28,6 +28,8 @@ pub enum Mutation {
     FollowsOldLeader,
     /// A follower takes answers to whatever it asked for before.
     StaleAnswerTaken,
+    /// A proposal that is made again names the processes that are there by then.
+    RetryNamesSuccessors,
 }
 
 /// Whether the rule is broken at the moment.
@@ -49,7 +51,7 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 11] = [
+        pub const ALL: [Self; 12] = [
             Self::HighWatermarkBelowMinIsr,
             Self::HighWatermarkIgnoresPendingExpansion,
             Self::LeaderCountsUndurable,
@@ -61,6 +63,7 @@ mod seeded {
             Self::TruncatesToHighWatermark,
             Self::FollowsOldLeader,
             Self::StaleAnswerTaken,
+            Self::RetryNamesSuccessors,
         ];
     }
 

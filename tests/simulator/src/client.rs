@@ -1,5 +1,6 @@
-//! The clients: idempotent producers with acks=all, and consumers that commit their positions.
+//! The clients: idempotent producers with acks=all, consumers that commit their positions, an administrator.
 
+mod admin;
 mod batch;
 mod consumer;
 mod group;
@@ -11,6 +12,7 @@ use crate::outbox::Outbox;
 use crate::party::Party;
 use crate::queue::{Event, Micros};
 
+pub(crate) use admin::{Admin, Wish};
 pub(crate) use consumer::Consumer;
 pub(crate) use producer::Producer;
 

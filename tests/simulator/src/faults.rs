@@ -1,13 +1,17 @@
 //! Faults as seeded events: a random part of the families in each window, about a quarter of the windows quiet, and
-//! always a repair at the end.
+//! always a repair at the end. Most strike at any time, some at a moment at which the order of things matters.
 
 mod carry_out;
 mod damage;
 mod family;
+mod moment;
+mod reassign;
 
 pub use family::Family;
 
 use std::collections::BTreeMap;
+
+pub(crate) use moment::{Ambush, Moment};
 
 use crate::party::Party;
 use crate::queue::{Event, MS, Micros};
@@ -16,8 +20,11 @@ use crate::world::World;
 /// Something that breaks, or works again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// One of this family strikes.
-    Strike(Family),
+    /// One of this family strikes, rather this node than another.
+    Strike {
+        family: Family,
+        node: Option<usize>,
+    },
     Resume {
         node: usize,
     },
@@ -79,15 +86,21 @@ impl World {
         if self.out.random.chance(250) || self.families.is_empty() {
             return;
         }
+        // Of a few families each strikes more often, or a run would be quiet.
+        let share = (2_000 / self.families.len() as u64).clamp(170, 600);
         let mut chosen: Vec<Family> =
-            self.families.iter().copied().filter(|_| self.out.random.chance(170)).collect();
+            self.families.iter().copied().filter(|_| self.out.random.chance(share)).collect();
         if chosen.is_empty() {
             chosen.extend(self.out.random.pick(&self.families));
         }
         for family in chosen {
             for _ in 0..self.out.random.between(1, 2) {
-                let at: Micros = self.out.now + self.out.random.between(0, length);
-                self.queue.push(at, Event::Fault(Fault::Strike(family)));
+                if self.out.random.chance(300) {
+                    self.lie_in_wait(family);
+                } else {
+                    let at: Micros = self.out.now + self.out.random.between(0, length);
+                    self.queue.push(at, Event::Fault(Fault::Strike { family, node: None }));
+                }
             }
         }
     }

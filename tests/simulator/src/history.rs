@@ -87,6 +87,8 @@ pub enum ClientEvent {
         acked_end: i64,
         /// The answer.
         latest: i64,
+        /// Who gave it: a leader that was replaced and does not know answers from its past, as Kafka's do.
+        node: usize,
     },
     /// A consumer's commit was acknowledged.
     Committed {
@@ -184,6 +186,15 @@ pub enum ServerEvent {
         /// Broker epoch.
         epoch: i64,
     },
+    /// A broker is unfenced, and its process is the one that is meant.
+    Unfenced {
+        /// The node.
+        node: usize,
+        /// Broker epoch.
+        epoch: i64,
+        /// Whether what the process knows of the metadata has its registration.
+        knows_itself: bool,
+    },
     /// A controller became active.
     ControllerElected {
         /// The controller.
@@ -229,6 +240,11 @@ pub enum ServerEvent {
     NotAtRest {
         /// What is missing.
         reason: String,
+    },
+    /// The run ended in a panic.
+    Panicked {
+        /// Its text.
+        what: String,
     },
     /// Something waits for ever although the cluster is at rest.
     Leaked {

@@ -2,7 +2,7 @@
 //! are those of the catalogue that `tests/simulator` follows.
 //!
 //! Not here, because what they speak of is not simulated: S5 (raft's indexes), P6, P7, P11, P12, P16 (transactions),
-//! P17 (compaction), P19 (administration). S9, no panic, is the run's own.
+//! P17 (compaction), P19 (administration).
 
 mod ledger;
 mod p01_no_lost_write;
@@ -25,6 +25,7 @@ mod s04_epochs_rise;
 mod s06_metadata_is_a_prefix;
 mod s07_checksums_fit;
 mod s08_comes_to_rest;
+mod s09_no_panic;
 mod s10_nothing_leaks;
 
 use crate::history::{ClientEvent, ServerEvent};
@@ -79,6 +80,7 @@ impl Invariants {
             Box::<s06_metadata_is_a_prefix::MetadataIsAPrefix>::default(),
             Box::<s07_checksums_fit::ChecksumsFit>::default(),
             Box::<s08_comes_to_rest::ComesToRest>::default(),
+            Box::<s09_no_panic::NoPanic>::default(),
             Box::<s10_nothing_leaks::NothingLeaks>::default(),
             Box::<p01_no_lost_write::NoLostWrite>::default(),
             Box::<p02_everything_seen::EverythingSeen>::default(),

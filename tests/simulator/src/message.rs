@@ -76,7 +76,47 @@ pub(crate) enum Message {
     Pulled { id: u64, entries: Vec<Arc<Entry>>, active: Option<usize> },
 }
 
+/// What a message to or from a controller is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// A leader wants another ISR.
+    Proposal,
+    /// A broker registers or shows that it lives.
+    SignOfLife,
+    /// A broker pulls what is committed.
+    Metadata,
+}
+
 impl Message {
+    /// What it is about, if a fault may single it out.
+    pub(crate) fn topic(&self) -> Option<Topic> {
+        match self {
+            Self::Command { command, .. } => match **command {
+                Command::AlterPartition(_) => Some(Topic::Proposal),
+                Command::RegisterBroker(_) | Command::BrokerHeartbeat(_) => Some(Topic::SignOfLife),
+                _ => None,
+            },
+            Self::Reply { outcome: Ok(reply), .. } => match **reply {
+                Reply::AlterPartition(_) => Some(Topic::Proposal),
+                Reply::RegisterBroker(_) | Reply::BrokerHeartbeat(_) => Some(Topic::SignOfLife),
+                _ => None,
+            },
+            Self::Pull { .. } | Self::Pulled { .. } => Some(Topic::Metadata),
+            _ => None,
+        }
+    }
+
+    /// Whether an administrator asks something.
+    pub(crate) fn is_of_administrator(&self) -> bool {
+        let asks = |command: &Command| matches!(command, Command::AlterPartitionReassignments(_));
+        matches!(self, Self::Command { command, .. } if asks(command))
+    }
+
+    /// Whether a controller answers.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Reply { .. } | Self::Pulled { .. })
+    }
+
     /// A small number for the trace.
     pub(crate) fn kind(&self) -> u64 {
         match self {

@@ -1,8 +1,10 @@
 //! The virtual network: who reaches whom, how late, how often.
 
+mod rot;
+
 use std::collections::BTreeMap;
 
-use crate::message::Message;
+use crate::message::{Message, Topic};
 use crate::party::Party;
 use crate::queue::{MS, Micros};
 use crate::random::Random;
@@ -22,6 +24,38 @@ pub(crate) struct Weather {
     pub longest_delay: Micros,
     /// Whether messages overtake each other freely.
     pub reorders: bool,
+    /// What leaders' proposals meet.
+    pub proposals: Handling,
+    /// What registrations and heartbeats meet.
+    pub signs_of_life: Handling,
+    /// What pulls of the metadata meet.
+    pub metadata: Handling,
+    /// Answers to followers, of 1,000, in which a bit flips.
+    pub rot: u64,
+}
+
+impl Weather {
+    fn handling(&self, message: &Message) -> Handling {
+        match message.topic() {
+            Some(Topic::Proposal) => self.proposals,
+            Some(Topic::SignOfLife) => self.signs_of_life,
+            Some(Topic::Metadata) => self.metadata,
+            None => Handling::default(),
+        }
+    }
+}
+
+/// What happens to messages of one kind alone (F14): a request waits on a connection that nobody reads, is sent again on
+/// another, and comes when everybody has gone on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Handling {
+    /// Requests held back of 1,000, and delivered twice of 1,000.
+    pub late: u64,
+    pub twice: u64,
+    /// How long at most.
+    pub longest: Micros,
+    /// Answers lost of 1,000.
+    pub unanswered: u64,
 }
 
 /// Links between parties. A link may be cut several times over; it works again when all cuts are healed.
@@ -32,6 +66,8 @@ pub(crate) struct Network {
     /// Connections of producers: when the last message arrives, or that the connection is broken.
     streams: BTreeMap<(Party, Party, u32), Option<Micros>>,
     last: BTreeMap<(Party, Party), Micros>,
+    /// When the last sign of life that was held back arrives.
+    last_sign: Micros,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) delayed: u64,
@@ -70,9 +106,13 @@ impl Network {
         to: Party,
         message: &Message,
     ) -> Arrivals {
-        let is_lost = !self.reaches(from, to) || random.chance(self.weather.loss);
+        let handling = self.weather.handling(message);
+        let is_lost = !self.reaches(from, to)
+            || random.chance(self.weather.loss)
+            || message.is_answer() && random.chance(handling.unanswered);
         let at = now + self.travel(random);
         let at = if self.weather.reorders { at } else { self.in_order(from, to, at) };
+        let at = at + self.held_back(random, handling, message);
         if let Message::Produce { connection, .. } = message {
             return [self.stream((from, to, *connection), at, is_lost), None];
         }
@@ -80,11 +120,30 @@ impl Network {
             self.lost += 1;
             return [None, None];
         }
-        // A commit that came again after the next one would undo it; no connection repeats a request by itself.
-        let may_repeat = !matches!(message, Message::Group { .. });
+        // A commit or a reassignment that came again after the next one would undo it; no connection repeats a request by itself.
+        let may_repeat = !matches!(message, Message::Group { .. }) && !message.is_of_administrator();
         let again = may_repeat && random.chance(self.weather.duplicates);
-        self.duplicated += u64::from(again);
-        [Some(at), again.then(|| at + random.between(0, 30 * MS))]
+        let returns = !message.is_answer() && random.chance(handling.twice);
+        self.duplicated += u64::from(again || returns);
+        let latest = if returns { handling.longest } else { 30 * MS };
+        let second = (again || returns).then(|| at + random.between(0, latest));
+        if message.topic() == Some(Topic::SignOfLife) {
+            self.last_sign = self.last_sign.max(second.unwrap_or(at));
+        }
+        [Some(at), second]
+    }
+
+    /// Whether a registration may come that is of a process before: its broker then looks as if it had stopped uncleanly.
+    pub(crate) fn holds_signs_of_life(&self, now: Micros) -> bool {
+        self.weather.signs_of_life != Handling::default() || self.last_sign > now + 2 * MS
+    }
+
+    fn held_back(&mut self, random: &mut Random, handling: Handling, message: &Message) -> Micros {
+        if message.is_answer() || !random.chance(handling.late) {
+            return 0;
+        }
+        self.delayed += 1;
+        random.between(0, handling.longest)
     }
 
     fn in_order(&mut self, from: Party, to: Party, at: Micros) -> Micros {

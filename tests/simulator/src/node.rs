@@ -30,6 +30,7 @@ mod write;
 use std::sync::Arc;
 
 use klamm_log::SimDisk;
+use klamm_metadata::Broker;
 
 pub(crate) use replica::Replica;
 pub(crate) use start::DATA_DIR;
@@ -94,6 +95,12 @@ impl Node {
     /// Whether the process is about to stop.
     pub(crate) fn is_leaving(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.has_failed || process.stopping.is_some())
+    }
+
+    /// Whether this registration is in the metadata of the process that it is of; `None` when that is gone.
+    pub(crate) fn knows(&self, broker: &Broker) -> Option<bool> {
+        let process = self.process.as_ref().filter(|process| process.incarnation_id == broker.incarnation)?;
+        Some(process.image.offset() >= broker.epoch)
     }
 
     /// A replica of the process.

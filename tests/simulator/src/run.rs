@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::faults::{Family, Strikes};
+use crate::history::ServerEvent;
 use crate::invariants::Violation;
 use crate::mutation::{self, Mutation};
 use crate::world::World;
@@ -54,12 +55,12 @@ pub struct Report {
 pub fn run(seed: u64, options: &Options) -> Report {
     mutation::with(options.mutation, || {
         let mut world = World::new(options, seed);
-        // S9: whatever panics is a violation like any other.
-        let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
-        let panicked = panicked.map(|payload| Violation { property: "S9 no panic", what: text(&*payload) });
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| world.run())) {
+            world.tell_server(&ServerEvent::Panicked { what: text(&*payload) });
+        }
         Report {
             seed,
-            violation: world.violation.take().or(panicked),
+            violation: world.violation.take(),
             trace_hash: world.trace.hash(),
             events: world.trace.events(),
             virtual_ms: world.out.now_ms(),

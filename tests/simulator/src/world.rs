@@ -3,14 +3,14 @@
 mod ending;
 mod look;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use klamm_metadata::controller::Command;
 use klamm_metadata::{Image, Partition};
 
-use crate::client::{Client, ClientTimer, Consumer, Producer};
-use crate::faults::{Family, Strikes};
+use crate::client::{Admin, Client, ClientTimer, Consumer, Producer};
+use crate::faults::{Ambush, Family, Strikes};
 use crate::history::ServerEvent;
 use crate::invariants::{Invariants, Violation};
 use crate::message::{Key, Message};
@@ -36,13 +36,19 @@ pub(crate) struct World {
     pub(crate) quorum: Quorum,
     pub(crate) nodes: Vec<Node>,
     pub(crate) clients: Vec<Client>,
+    pub(crate) admin: Admin,
     pub(crate) topology: Arc<Topology>,
     pub(crate) trace: Trace,
     pub(crate) strikes: Strikes,
     pub(crate) families: Vec<Family>,
     pub(crate) faults_end: Micros,
-    /// Nodes that lost data and are not in all their ISRs again.
-    pub(crate) damaged: Vec<bool>,
+    /// Faults that wait for a moment, and whom the one that strikes should meet.
+    pub(crate) ambushes: Vec<Ambush>,
+    pub(crate) focus: Option<usize>,
+    /// Replicas that lost data and are not in the ISR again.
+    pub(crate) damaged: BTreeSet<(usize, Key)>,
+    /// An administrator wanted a single replica of something: no disk may be lost any more.
+    pub(crate) trusts_one: bool,
     /// A node whose log was damaged, until it has registered again.
     pub(crate) flipped: Option<usize>,
     pub(crate) violation: Option<Violation>,
@@ -54,6 +60,7 @@ pub(crate) struct World {
     /// The metadata record by record, and every ISR that it ever named.
     shown: Image,
     isrs: BTreeMap<(Key, i32), Vec<i32>>,
+    leaders: BTreeMap<Key, i32>,
     acked: u64,
 }
 
@@ -77,7 +84,12 @@ impl World {
             out: Outbox::new(random, options.trace),
             network: Network::default(),
             quorum: Quorum::new(),
-            damaged: vec![false; topology.nodes],
+            ambushes: Vec::new(),
+            focus: None,
+            damaged: BTreeSet::new(),
+            trusts_one: false,
+            leaders: BTreeMap::new(),
+            admin: Admin::new(topology.partitions()),
             nodes,
             clients,
             topology,
@@ -185,7 +197,10 @@ impl World {
         match to {
             Party::Node(node) => self.nodes[node].receive(from, message, &mut self.out),
             Party::Controller(at) => self.quorum.receive(at, from, message, &mut self.out),
-            Party::Client(client) => self.clients[client].receive(from, message, &mut self.out),
+            Party::Client(client) => match self.clients.get_mut(client) {
+                Some(client) => client.receive(from, message, &mut self.out),
+                None => self.admin.receive(message),
+            },
         }
     }
 
@@ -241,6 +256,8 @@ impl World {
     /// Sends and plans what the event set off, and shows the invariants what it did.
     fn drain(&mut self) {
         for (from, to, message) in std::mem::take(&mut self.out.messages) {
+            self.look_at_message(&message);
+            let message = self.network.spoil(&mut self.out.random, message);
             let arrivals = self.network.send(&mut self.out.random, self.out.now, from, to, &message);
             if let [Some(at), Some(again)] = arrivals {
                 self.queue.push(again, Event::Deliver { from, to, message: message.clone() });
@@ -264,7 +281,7 @@ impl World {
         }
     }
 
-    fn tell_server(&mut self, event: &ServerEvent) {
+    pub(crate) fn tell_server(&mut self, event: &ServerEvent) {
         let violation = self.invariants.server(event);
         self.violation = self.violation.take().or(violation);
     }

@@ -104,7 +104,8 @@ impl PartitionChange<'_> {
             new.leader_recovery_state = RECOVERED;
         }
         Assignment { replicas: new.replicas, adding: new.adding, removing: new.removing } = self.assignment;
-        let loses_replica = old.replicas.iter().any(|id| !new.replicas.contains(id));
+        let loses_replica = old.replicas.iter().any(|id| !new.replicas.contains(id))
+            && !is_active(Mutation::RemovalKeepsEpoch);
         let change = difference(old, &new, topic_id, partition_id);
         if !(self.new_epoch || loses_replica) || new.leader != old.leader {
             return change;

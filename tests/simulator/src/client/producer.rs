@@ -236,16 +236,17 @@ impl Producer {
         pending.into_iter().find(|p| p.sequence == sequence && p.state == State::Sent(id))
     }
 
-    pub(crate) fn receive(&mut self, _: Party, message: Message, out: &mut Outbox) {
+    pub(crate) fn receive(&mut self, from: Party, message: Message, out: &mut Outbox) {
         match message {
             Message::Produced { id, outcome } => self.produced(id, outcome, out),
             Message::MetadataAnswer { id, partitions } => self.routing.answered(id, &partitions),
-            Message::Listed { id, outcome } => self.listed(id, outcome, out),
+            Message::Listed { id, outcome } => self.listed(from, id, outcome, out),
             _ => {}
         }
     }
 
-    fn listed(&mut self, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
+    fn listed(&mut self, from: Party, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
+        let Party::Node(node) = from else { return };
         let Some((_, partition, acked_end, _)) = self.listing.filter(|(asked, ..)| *asked == id) else {
             return;
         };
@@ -253,7 +254,7 @@ impl Producer {
         match outcome {
             Ok(latest) => {
                 let client = self.client;
-                out.history.push(ClientEvent::Listed { client, partition, acked_end, latest });
+                out.history.push(ClientEvent::Listed { client, partition, acked_end, latest, node });
             }
             Err(_) => self.routing.mark_stale(),
         }

@@ -1,7 +1,8 @@
 //! What each fault does.
 
 use super::{Family, Fault};
-use crate::network::Weather;
+use crate::message::Key;
+use crate::network::{Handling, Weather};
 use crate::party::Party;
 use crate::queue::{Event, MS, Micros};
 use crate::topology::CONTROLLERS;
@@ -10,7 +11,8 @@ use crate::world::World;
 impl World {
     pub(crate) fn fault(&mut self, fault: Fault) {
         match fault {
-            Fault::Strike(family) => {
+            Fault::Strike { family, node } => {
+                self.focus = node;
                 let has_struck = self.out.now < self.faults_end && self.strike(family);
                 self.strikes.count(family, has_struck);
             }
@@ -26,17 +28,26 @@ impl World {
         }
     }
 
-    fn later(&mut self, low_ms: i64, high_ms: i64, fault: Fault) {
+    pub(super) fn later(&mut self, low_ms: i64, high_ms: i64, fault: Fault) {
         let pause: Micros = self.out.random.between(low_ms, high_ms) * MS;
         self.queue.push(self.out.now + pause, Event::Fault(fault));
     }
 
-    fn any_node(&mut self) -> usize {
-        self.out.random.index(self.nodes.len())
+    /// Who is concerned more often than not, when the fault has waited for somebody.
+    pub(super) fn any_node(&mut self) -> usize {
+        match self.focus {
+            Some(node) if self.out.random.chance(750) => node,
+            _ => self.out.random.index(self.nodes.len()),
+        }
     }
 
     /// A leader more often than not.
     fn any_node_up(&mut self) -> Option<usize> {
+        if let Some(node) = self.focus.filter(|node| self.nodes[*node].is_up())
+            && self.out.random.chance(750)
+        {
+            return Some(node);
+        }
         let leaders: Vec<usize> = (0..self.nodes.len()).filter(|node| self.leads_anything(*node)).collect();
         let up: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_up()).collect();
         let among = if self.out.random.chance(600) && !leaders.is_empty() { leaders } else { up };
@@ -73,7 +84,14 @@ impl World {
             }),
             Family::Cut => self.cut_off(true),
             Family::OneWay => self.cut_off(false),
-            Family::Loss | Family::Delay | Family::Reorder | Family::Duplicate => self.weather(family),
+            Family::Loss
+            | Family::Delay
+            | Family::Reorder
+            | Family::Duplicate
+            | Family::Proposals
+            | Family::SignsOfLife
+            | Family::Metadata
+            | Family::WireRot => self.weather(family),
             Family::SlowDisk => {
                 let node = self.any_node();
                 self.nodes[node].slow_disk = self.out.random.between(20, 900) * MS;
@@ -92,6 +110,7 @@ impl World {
                 self.elect(winner, family == Family::ZombieController);
                 true
             }
+            Family::Reassignment => self.reassign(),
             Family::ControllerPause | Family::NoMajority | Family::LaggingVoter => self.strike_voters(family),
         }
     }
@@ -128,12 +147,22 @@ impl World {
     }
 
     fn any_party(&mut self) -> Party {
+        if let Some(node) = self.focus
+            && self.out.random.chance(500)
+        {
+            return Party::Node(node);
+        }
         let (nodes, clients) = (self.nodes.len(), self.clients.len());
         match self.out.random.index(nodes * 2 + CONTROLLERS + clients) {
             at if at < 2 * nodes => Party::Node(at % nodes),
             at if at < 2 * nodes + CONTROLLERS => Party::Controller(at - 2 * nodes),
             at => Party::Client(at - 2 * nodes - CONTROLLERS),
         }
+    }
+
+    fn leader(&self, key: Key) -> Option<usize> {
+        let (topic, index) = self.topology.name(key);
+        self.quorum.image.partition(topic, index).and_then(|partition| partition.leader.try_into().ok())
     }
 
     fn everybody(&self) -> Vec<Party> {
@@ -146,7 +175,9 @@ impl World {
     /// Cuts one party from another or from all.
     fn cut_off(&mut self, both_ways: bool) -> bool {
         let one = self.any_party();
-        let other = self.any_party();
+        let leader = self.out.random.index(self.topology.partitions());
+        let leader = self.leader(leader).filter(|_| self.focus.is_some() && self.out.random.chance(500));
+        let other = leader.map_or_else(|| self.any_party(), Party::Node);
         let from_all = self.out.random.chance(400);
         let others: Vec<Party> = match from_all {
             true => self.everybody().into_iter().filter(|party| *party != one).collect(),
@@ -172,10 +203,20 @@ impl World {
     }
 
     fn weather(&mut self, family: Family) -> bool {
+        let handling = Handling {
+            late: self.out.random.between(100, 1_000) as u64,
+            twice: self.out.random.between(0, 500) as u64,
+            longest: self.out.random.between(50, 3_000) * MS,
+            unanswered: self.out.random.between(0, 500) as u64,
+        };
         let weather = &mut self.network.weather;
         match family {
             Family::Loss => weather.loss = self.out.random.between(10, 200) as u64,
             Family::Reorder => weather.reorders = true,
+            Family::Proposals => weather.proposals = handling,
+            Family::SignsOfLife => weather.signs_of_life = handling,
+            Family::Metadata => weather.metadata = handling,
+            Family::WireRot => weather.rot = self.out.random.between(50, 500) as u64,
             Family::Duplicate => weather.duplicates = self.out.random.between(20, 300) as u64,
             _ => {
                 weather.delays = self.out.random.between(50, 700) as u64;
@@ -197,8 +238,10 @@ impl World {
                 self.later(100, 1_500, Fault::WholeWrites { node });
             }
             _ => {
-                disk.set_capacity(disk.used() + self.out.random.below(2_000));
-                self.later(200, 2_500, Fault::SpaceAgain { node });
+                let left = self.out.random.pick(&[0, 2_000]).unwrap_or(0);
+                disk.set_capacity(disk.used() + self.out.random.below(left));
+                let shortest = self.out.random.pick(&[5, 200]).unwrap_or(200);
+                self.later(shortest, 2_500, Fault::SpaceAgain { node });
             }
         }
         true

@@ -22,27 +22,36 @@ impl World {
             let other = usize::try_from(id).ok().and_then(|id| self.nodes.get(id));
             other.is_some_and(|other| {
                 other.id != node
-                    && !self.damaged[other.id]
+                    && !self.is_damaged(other.id)
                     && !other.is_leaving()
                     && self.is_registered(other.id)
             })
         };
-        let all_whole = self.damaged.iter().enumerate().all(|(other, damaged)| other == node || !damaged);
+        let all_whole = self.damaged.iter().all(|(other, _)| *other == node) && !self.trusts_one;
         let mut partitions = self.partitions();
         let others_hold =
             |partition: &klamm_metadata::Partition| partition.isr.iter().any(|id| is_whole(*id));
         all_whole && partitions.all(|(_, partition)| others_hold(&partition))
     }
 
+    fn is_damaged(&self, node: usize) -> bool {
+        self.damaged.iter().any(|(other, _)| *other == node)
+    }
+
     pub(super) fn lose_disk(&mut self) -> bool {
-        let node = self.out.random.index(self.nodes.len());
+        let node = self.any_node();
         if !self.is_spare(node) {
             return false;
         }
         self.nodes[node].lose_power(&mut self.out);
         self.nodes[node].disk = SimDisk::new(self.out.random.next());
         self.nodes[node].is_wiped = true;
-        self.damaged[node] = true;
+        let held: Vec<Key> = self
+            .partitions()
+            .filter(|(_, p)| p.replicas.contains(&(node as i32)))
+            .map(|(key, _)| key)
+            .collect();
+        self.damaged.extend(held.into_iter().map(|key| (node, key)));
         self.say(|| format!("node {node} comes back with an empty disk"));
         let pause = self.out.random.between(50, 800) * MS;
         self.nodes[node].start_after(pause, &mut self.out);
@@ -51,8 +60,9 @@ impl World {
 
     /// Kills a node and flips a bit in one of its logs while it is down.
     pub(super) fn flip_bit(&mut self, anywhere: bool) -> bool {
-        let node = self.out.random.index(self.nodes.len());
-        if !self.nodes[node].is_up() || !self.is_spare(node) {
+        let node = self.any_node();
+        if !self.nodes[node].is_up() || !self.is_spare(node) || self.network.holds_signs_of_life(self.out.now)
+        {
             return false;
         }
         let key = self.out.random.index(self.topology.data_partitions);
@@ -70,7 +80,7 @@ impl World {
         if UNCHECKED.contains(&(position - at.start)) {
             return false;
         }
-        self.damaged[node] = true;
+        self.damaged.insert((node, key));
         self.flipped = Some(node);
         for other in &self.nodes {
             other.disk.fail_syncs(0);

@@ -27,6 +27,14 @@ pub enum Family {
     Reorder,
     /// Messages come twice (F14).
     Duplicate,
+    /// Leaders' proposals wait on their way, come twice, are not answered (F14).
+    Proposals,
+    /// Registrations and heartbeats wait on their way, come twice, are not answered (F14).
+    SignsOfLife,
+    /// What brokers pull of the metadata waits on its way, comes twice, is not answered (F14).
+    Metadata,
+    /// Bits flip on the way between brokers (F24).
+    WireRot,
     /// A disk takes its time (F20).
     SlowDisk,
     /// A sync fails (F18).
@@ -53,6 +61,8 @@ pub enum Family {
     NoMajority,
     /// A voter's image stands still.
     LaggingVoter,
+    /// An administrator gives a partition other replicas, or takes that back (F26).
+    Reassignment,
     /// A bit flips anywhere in a log, below the recovery point too. Not struck unless asked for: nothing reads what was
     /// durable again before it is served.
     Rot,
@@ -62,7 +72,7 @@ pub enum Family {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 32] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -75,6 +85,10 @@ impl Family {
         Self::Delay,
         Self::Reorder,
         Self::Duplicate,
+        Self::Proposals,
+        Self::SignsOfLife,
+        Self::Metadata,
+        Self::WireRot,
         Self::SlowDisk,
         Self::SyncError,
         Self::WriteError,
@@ -88,6 +102,7 @@ impl Family {
         Self::ControllerPause,
         Self::NoMajority,
         Self::LaggingVoter,
+        Self::Reassignment,
         Self::Rot,
         Self::ClockHour,
     ];
@@ -97,16 +112,17 @@ impl Family {
         Self::ALL.into_iter().filter(|family| !matches!(family, Self::Rot | Self::ClockHour)).collect()
     }
 
-    /// Whether it may end a process. A node whose log was damaged must first say that it stopped uncleanly: nobody can
-    /// know which copy is whole when another does the same at that time.
+    /// Whether it may end a process, or make it look ended, as a registration that comes late does. A node whose log was
+    /// damaged must first say that it stopped uncleanly: nobody can know which copy is whole when another does the same at
+    /// that time.
     pub(crate) fn stops_nodes(self) -> bool {
-        use Family::{Crash, CrashLoop, DiskLost, Power, PowerAll, Rot, Shutdown, SyncError, WriteError};
-        let flips = self == Self::BitFlip || self == Rot;
-        flips
-            || matches!(
-                self,
-                Crash | CrashLoop | DiskLost | Power | PowerAll | Shutdown | SyncError | WriteError
-            )
+        use Family::{BitFlip, Crash, CrashLoop, DiskLost, Power, PowerAll, Rot, Shutdown};
+        use Family::{SignsOfLife, SyncError, WriteError};
+        match self {
+            Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError | SignsOfLife => true,
+            BitFlip | DiskLost | Rot => true,
+            _ => false,
+        }
     }
 
     /// The name on the command line.

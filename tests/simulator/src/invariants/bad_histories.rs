@@ -126,6 +126,18 @@ fn s7_a_batch_that_does_not_fit_its_checksum() {
 }
 
 #[test]
+fn s6_a_broker_that_does_not_know_itself_is_unfenced() {
+    let unfenced = |knows_itself| Server(ServerEvent::Unfenced { node: 1, epoch: 7, knows_itself });
+    assert_eq!(violated(vec![unfenced(true), unfenced(false)]), "S6 metadata is a prefix");
+}
+
+#[test]
+fn s9_a_panic() {
+    let panicked = Server(ServerEvent::Panicked { what: "out of range".to_owned() });
+    assert_eq!(violated(vec![committed(&[batch(0, 1)]), panicked]), "S9 no panic");
+}
+
+#[test]
 fn s8_and_s10_a_cluster_that_does_not_come_to_rest() {
     let restless = Server(ServerEvent::NotAtRest { reason: "node 1 is fenced".to_owned() });
     assert_eq!(violated(vec![restless]), "S8 comes to rest");
@@ -180,8 +192,9 @@ fn p10_a_later_send_at_a_smaller_offset() {
 
 #[test]
 fn p13_and_p14_latest_offsets_that_go_back_or_lie() {
-    let listed =
-        |acked_end, latest| Client(ClientEvent::Listed { client: 0, partition: 0, acked_end, latest });
+    let listed = |acked_end, latest| {
+        Client(ClientEvent::Listed { client: 0, partition: 0, acked_end, latest, node: 0 })
+    };
     assert_eq!(violated(vec![listed(0, 8), listed(0, 7)]), "P13 nothing goes back");
     assert_eq!(violated(vec![listed(9, 8)]), "P14 latest is true");
     let lost = Client(ClientEvent::PositionLost { consumer: 2, partition: 0, position: 4 });

@@ -13,7 +13,7 @@ impl Invariant for LatestIsTrue {
 
     fn client(&mut self, event: &ClientEvent) -> Verdict {
         match event {
-            ClientEvent::Listed { client, partition, acked_end, latest } if latest < acked_end => {
+            ClientEvent::Listed { client, partition, acked_end, latest, .. } if latest < acked_end => {
                 Err(format!(
                     "client {client} is told {latest} for partition {partition} and had been acknowledged up to {acked_end}"
                 ))

@@ -1,5 +1,5 @@
-//! S6: what a broker knows of the metadata is a prefix of the controllers' log, and no leader takes an ISR for committed
-//! that is not in it.
+//! S6: what a broker knows of the metadata is a prefix of the controllers' log, which has its registration before anybody
+//! is sent there (KIP-631), and no leader takes an ISR for committed that is not in the log.
 
 use super::{Invariant, Verdict};
 use crate::history::ServerEvent;
@@ -17,6 +17,9 @@ impl Invariant for MetadataIsAPrefix {
             ServerEvent::ImageApplied { node, offset, is_prefix: false } => {
                 Err(format!("the image of node {node} at offset {offset} is not that of the log"))
             }
+            ServerEvent::Unfenced { node, epoch, knows_itself: false } => Err(format!(
+                "node {node} is unfenced in broker epoch {epoch}, and its metadata does not reach that far"
+            )),
             ServerEvent::IsrTaken { partition, partition_epoch, is_committed: false } => Err(format!(
                 "an ISR of partition {partition} in partition epoch {partition_epoch} was never committed"
             )),

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use klamm_metadata::{BrokerDelta, Delta, Image, Partition as PartitionMeta};
+use klamm_wire::ErrorCode;
+use uuid::Uuid;
 
 use super::Node;
+use super::replica::Role;
 use super::role::Assignment;
 use crate::message::{Key, Message};
 use crate::mutation::{Mutation, is_active};
@@ -67,16 +70,27 @@ impl Node {
     }
 
     fn publish(&mut self, old: &Image, new: Image, out: &mut Outbox) {
-        let delta = Image::diff(old, &new);
-        if let Some(process) = self.process.as_mut() {
-            process.image = new.clone();
+        let mut delta = Image::diff(old, &new);
+        let is_registered = self.is_registered(&new);
+        let Some(process) = self.process.as_mut() else { return };
+        process.image = new.clone();
+        if is_registered && !process.is_settled {
+            process.is_settled = true;
+            delta = Image::diff(&Image::empty(), &new);
         }
-        self.create(&delta, out);
+        let is_settled = process.is_settled;
+        if is_settled {
+            self.create(&delta, out);
+        }
         for change in &delta.partitions {
             if let (Some(key), Some(meta)) =
                 (self.topology.key(&change.topic.name, change.partition), &change.new)
             {
-                self.assign(key, meta, &new, out);
+                match meta.replicas.contains(&(self.id as i32)) {
+                    true => self.assign(key, meta, &new, out),
+                    false if is_settled => self.remove(key, out),
+                    false => {}
+                }
             }
         }
         self.brokers_changed(&delta.brokers, &new, out);
@@ -99,17 +113,40 @@ impl Node {
         }
     }
 
+    /// The partition was moved to others: its log goes.
+    fn remove(&mut self, key: Key, out: &mut Outbox) {
+        let removed = self.change(key, out, |replica, _, sparks| {
+            replica.leave_role(ErrorCode::NotLeaderOrFollower, sparks);
+            replica.role = Role::Offline;
+        });
+        let unique = Uuid::from_u128(u128::from(out.random.next()));
+        let (topic, index) = self.topology.name(key);
+        let Some(process) = self.process.as_mut().filter(|_| removed.is_some()) else { return };
+        process.replicas[key] = None;
+        // What is not removed now is not opened either: it is renamed, or its records are those of a follower.
+        let gone =
+            process.dir.rename_for_delete(topic, index, unique).and_then(|path| process.dir.remove(&path));
+        let node = self.id;
+        out.note(|| format!("node {node} removes partition {key}: {gone:?}"));
+    }
+
+    /// Whether this process is the one that is registered there.
+    fn is_registered(&self, image: &Image) -> bool {
+        let own = image.broker(self.id as i32);
+        let process = self.process.as_ref();
+        own.zip(process).is_some_and(|(own, process)| own.incarnation == process.incarnation_id)
+    }
+
     fn assign(&mut self, key: Key, meta: &PartitionMeta, image: &Image, out: &mut Outbox) {
         let active = |id: &i32| {
             image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch))
         };
-        let Some(process) = self.process.as_ref() else { return };
-        let own = image.broker(self.id as i32);
-        let is_registered = own.is_some_and(|own| own.incarnation == process.incarnation_id);
+        let is_registered = self.is_registered(image);
         let assignment = Assignment {
             local: self.id as i32,
             partition: meta,
-            min_isr: self.topology.min_isr,
+            // Replicas that are added do not count before they are there, here as at the controller.
+            min_isr: self.topology.min_isr.min(meta.replication_factor()),
             eligible: meta.replicas.iter().filter_map(active).collect(),
             is_registered: is_registered || is_active(Mutation::LeadsBeforeRegistration),
         };

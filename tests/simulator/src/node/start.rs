@@ -33,6 +33,8 @@ pub(crate) struct Process {
     pub(super) disk: FusedDisk,
     pub(super) dir: LogDir,
     pub(crate) image: Image,
+    /// The image has this very process, so that it is not one of the past.
+    pub(super) is_settled: bool,
     pub(crate) replicas: Vec<Option<Replica>>,
     pub(super) incarnation_id: Uuid,
     pub(super) previous_broker_epoch: i64,
@@ -121,6 +123,7 @@ impl Node {
             previous_broker_epoch: dir.previous_broker_epoch().unwrap_or(-1),
             dir,
             image: Image::empty(),
+            is_settled: false,
             replicas: (0..self.topology.partitions()).map(|_| None).collect(),
             incarnation_id,
             broker_epoch: -1,

@@ -6,6 +6,7 @@ use super::look::read_log;
 use crate::client::Client;
 use crate::history::{ServerEvent, values};
 use crate::message::Key;
+use crate::node::Node;
 use crate::queue::MS;
 
 impl World {
@@ -65,6 +66,17 @@ impl World {
         else {
             return Some(format!("partition {key} is not led: {partition:?}"));
         };
+        if partition.is_reassigning() || !self.admin.is_fulfilled(key, &partition.replicas) {
+            let wanted = self.admin.wishes(key);
+            return Some(format!(
+                "partition {key} does not have the replicas asked for: {partition:?}, {wanted:?}"
+            ));
+        }
+        let elsewhere =
+            |node: &&Node| node.replica(key).is_some() && !partition.replicas.contains(&(node.id as i32));
+        if let Some(node) = self.nodes.iter().find(elsewhere) {
+            return Some(format!("node {} still has partition {key}: {partition:?}", node.id));
+        }
         if partition.isr.len() != partition.replicas.len() {
             let roles: Vec<_> =
                 self.nodes.iter().map(|node| node.replica(key).map(|replica| &replica.role)).collect();

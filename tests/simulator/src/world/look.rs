@@ -1,10 +1,12 @@
 //! What the invariants are shown after each event.
 
-use klamm_metadata::Record;
+use klamm_metadata::controller::Command;
+use klamm_metadata::{Partition, Record};
 
 use super::World;
+use crate::faults::Moment;
 use crate::history::{ClientEvent, Digest, ServerEvent, digests};
-use crate::message::Key;
+use crate::message::{Key, Message};
 use crate::node::Replica;
 use crate::outbox::Touch;
 
@@ -48,7 +50,12 @@ impl World {
 
     fn note_client(&mut self, event: &ClientEvent) {
         match event {
-            ClientEvent::SequenceRefused { partition, node, .. } if !self.leads(*node, *partition) => return,
+            ClientEvent::SequenceRefused { partition, node, .. }
+            | ClientEvent::Listed { partition, node, .. }
+                if !self.leads(*node, *partition) =>
+            {
+                return;
+            }
             ClientEvent::Acked { value, offset, partition, .. } => {
                 self.acked += 1;
                 self.trace.mix(*value ^ (*offset as u64) << 20 ^ (*partition as u64) << 60);
@@ -106,7 +113,9 @@ impl World {
         let Some(partition) = self.quorum.image.partition(topic, index).cloned() else { return };
         for id in partition.isr.iter().chain(&partition.elr) {
             let Some(node) = usize::try_from(*id).ok().and_then(|id| self.nodes.get(id)) else { continue };
-            let Some(replica) = node.replica(key).filter(|_| !node.is_wiped && !self.damaged[node.id]) else {
+            let Some(replica) =
+                node.replica(key).filter(|_| !node.is_wiped && !self.damaged.contains(&(node.id, key)))
+            else {
                 continue;
             };
             let candidate =
@@ -143,6 +152,21 @@ impl World {
                 self.nodes[node].is_wiped = false;
                 self.flipped = self.flipped.filter(|flipped| *flipped != node);
                 self.tell_server(&ServerEvent::Registered { node, epoch: r.broker_epoch });
+                self.it_is_time(Moment::Registration, &[node]);
+                None
+            }
+            Record::UnfenceBroker(r) => {
+                let broker = self.shown.broker(r.id)?;
+                let node = r.id as usize;
+                if let Some(knows_itself) = self.nodes[node].knows(broker) {
+                    self.tell_server(&ServerEvent::Unfenced { node, epoch: r.epoch, knows_itself });
+                }
+                None
+            }
+            Record::Partition(r) => {
+                let topic = self.shown.topic_by_id(r.topic_id)?;
+                let key = self.topology.key(&topic.name, r.partition_id)?;
+                self.admin.settled(key, &r.replicas);
                 None
             }
             Record::PartitionChange(r) => {
@@ -168,23 +192,41 @@ impl World {
             )
         });
         self.tell_server(&ServerEvent::PartitionChanged { partition: key, leader_epoch, partition_epoch });
-        self.mark_whole();
+        let leader_before = self.leaders.insert(key, partition.leader);
+        if leader_before.is_some_and(|before| before != partition.leader) {
+            let concerned = [leader_before.unwrap_or(-1), partition.leader];
+            let concerned: Vec<usize> = concerned.into_iter().filter_map(|id| id.try_into().ok()).collect();
+            self.it_is_time(Moment::LeaderChange, &concerned);
+        }
+        if !partition.is_reassigning() {
+            self.admin.settled(key, &partition.replicas);
+        }
+        self.mark_whole(key, &partition);
         self.look_at_candidates(key);
     }
 
-    /// A damaged node that is in all its ISRs again has all it needs.
-    fn mark_whole(&mut self) {
+    /// A damaged replica that is in the ISR again, or gone, has all it needs.
+    fn mark_whole(&mut self, key: Key, partition: &Partition) {
         for node in 0..self.nodes.len() {
-            let is_member = |partition: &klamm_metadata::Partition| {
-                let id = node as i32;
-                !partition.replicas.contains(&id) || partition.isr.contains(&id)
-            };
-            if self.damaged[node]
-                && !self.nodes[node].is_wiped
-                && self.partitions().all(|(_, p)| is_member(&p))
-            {
-                self.damaged[node] = !self.is_registered(node);
+            let id = node as i32;
+            let is_gone = !partition.replicas.contains(&id);
+            let is_back = partition.isr.contains(&id) && self.is_registered(node);
+            if (is_gone || is_back) && !self.nodes[node].is_wiped {
+                self.damaged.remove(&(node, key));
             }
+        }
+    }
+
+    /// A message on its way: a proposal is a moment for faults.
+    pub(super) fn look_at_message(&mut self, message: &Message) {
+        if let Message::Command { command, .. } = message
+            && let Command::AlterPartition(request) = &**command
+        {
+            let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+            let members = partitions.flat_map(|partition| &partition.new_isr_with_epochs);
+            let concerned: Vec<usize> =
+                members.filter_map(|member| member.broker_id.try_into().ok()).collect();
+            self.it_is_time(Moment::Proposal, &concerned);
         }
     }
 
