@@ -87,8 +87,11 @@ pub enum ClientEvent {
         acked_end: i64,
         /// The answer.
         latest: i64,
-        /// Who gave it: a leader that was replaced and does not know answers from its past, as Kafka's do.
+        /// Who gave it.
         node: usize,
+        /// The leader epoch that the client named. One that is over does not protect it from a leader that was replaced and
+        /// does not know, as in Kafka.
+        leader_epoch: i32,
     },
     /// A consumer's commit was acknowledged.
     Committed {

@@ -1,9 +1,9 @@
 //! Every rule that can be broken on purpose is missed by some property, within so many seeds.
 //!
-//! Not here, as no seed of some thousand shows them: `RefusesUnconfirmed` and `StalePartitionEpochAccepted` (a few in ten
-//! thousand), `BrokerEpochIgnored` and `BrokerEpochOfMembersIgnored` (leader and controller guard each other; the simulation
-//! of `broker/replica` catches the first), `ReplicationChecksNoCrc` (needs `--faults Rot`), `DiskFullRemembered` (seed 107158),
-//! `UnfencedBeforeCaughtUp`.
+//! Not here, as no seed of some thousand shows them, whatever strikes: `DiskFullRemembered`, `FollowsOldLeader`,
+//! `RecoveryPointOutlivesTruncation` (what was on the disk before a process is checked before it is believed),
+//! `RetryNamesSuccessors` (`broker/replica` tests it by itself), and `BrokerEpochIgnored`: a proposal names the process that
+//! fetched, and the controller refuses one that has a successor (`broker/replica` simulates it without that controller).
 
 use klamm_simulator::{Family, Mutation, Options, run};
 
@@ -41,7 +41,7 @@ caught! {
     leads_before_registration: "LeadsBeforeRegistration" within 20 seeds from 0 with "" by "S3";
     marker_before_close: "MarkerBeforeClose" within 200 seeds from 0 with "" by "S1" | "S2";
     marker_after_failure: "MarkerAfterFailure" within 80 seeds from 0 with "" by "S1" | "S2";
-    truncation_failure_ignored: "TruncationFailureIgnored" within 300 seeds from 300 with "" by "S8";
+    truncation_failure_ignored: "TruncationFailureIgnored" within 300 seeds from 300 with "" by "S8" | "S2";
     reads_unchecked: "ReadsUnchecked" within 40 seeds from 0 with "Rot,Crash,Power,Cut" by "S1";
     damage_cut_at_once: "DamageCutAtOnce" within 40 seeds from 10 with "Rot,Crash,Power,Cut" by "S2";
     commit_answered_early: "CommitAnsweredEarly" within 40 seeds from 0 with "" by "P15";
@@ -53,7 +53,7 @@ caught! {
     expand_below_epoch_start: "ExpandBelowEpochStart" within 200 seeds from 0 with "" by "S2";
     follower_fetches_before_flush: "FollowerFetchesBeforeFlush" within 60 seeds from 0 with "" by "S2";
     divergence_ignored: "DivergenceIgnored" within 20 seeds from 0 with "" by "S1";
-    truncates_to_high_watermark: "TruncatesToHighWatermark" within 200 seeds from 0 with "" by "S1" | "S2";
+    truncates_to_high_watermark: "TruncatesToHighWatermark" within 200 seeds from 200 with "" by "S1" | "S2";
     stale_answer_taken: "StaleAnswerTaken" within 300 seeds from 200 with "" by "S8" | "S1" | "S2";
     elr_kept_too_long: "ElrKeptTooLong" within 20 seeds from 0 with "" by "S2";
     lost_tail_stays_eligible: "LostTailStaysEligible" within 40 seeds from 0 with "" by "S2";
@@ -63,4 +63,10 @@ caught! {
     recovery_checks_no_crc: "RecoveryChecksNoCrc" within 40 seeds from 0 with "" by "S1" | "S7";
     directory_not_synced: "DirectoryNotSynced" within 20 seeds from 0 with "" by "S2";
     epochs_not_truncated: "EpochsNotTruncated" within 40 seeds from 0 with "" by "S8" | "S1" | "S2";
+    unfenced_before_caught_up: "UnfencedBeforeCaughtUp" within 20 seeds from 0 with "" by "S6";
+    replication_checks_no_crc: "ReplicationChecksNoCrc" within 60 seeds from 0 with "" by "S1" | "S7";
+    stale_partition_epoch_accepted: "StalePartitionEpochAccepted" within 300 seeds from 0 with "Proposals,Cut" by "S2";
+    broker_epoch_of_members_ignored: "BrokerEpochOfMembersIgnored" within 300 seeds from 100 with "Proposals,DiskLost,Pause" by "S2";
+    refuses_unconfirmed: "RefusesUnconfirmed" within 100 seeds from 1700 with "Proposals,ZombieController,LaggingVoter,Shutdown,Cut" by "S2";
+    removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }

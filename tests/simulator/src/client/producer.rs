@@ -61,6 +61,16 @@ struct Sent {
     at: Micros,
 }
 
+/// A question for the latest offset.
+#[derive(Clone, Copy)]
+struct Listing {
+    id: u64,
+    key: Key,
+    leader_epoch: i32,
+    acked_end: i64,
+    at: Micros,
+}
+
 /// The producer.
 pub(crate) struct Producer {
     client: usize,
@@ -70,7 +80,7 @@ pub(crate) struct Producer {
     routing: Routing,
     connections: Vec<u32>,
     sent: BTreeMap<u64, Sent>,
-    listing: Option<(u64, Key, i64, Micros)>,
+    listing: Option<Listing>,
     /// Batches per 1,000 ticks and partition.
     rate: u64,
     is_stopped: bool,
@@ -199,13 +209,14 @@ impl Producer {
     }
 
     fn list(&mut self, out: &mut Outbox) {
-        if self.listing.is_some_and(|(_, _, _, at)| out.now - at < 500 * MS) || !out.random.chance(60) {
+        if self.listing.is_some_and(|listing| out.now - listing.at < 500 * MS) || !out.random.chance(60) {
             return;
         }
         let key = out.random.index(self.streams.len());
         let Some((node, leader_epoch)) = self.routing.leader(key) else { return };
         let id = out.id();
-        self.listing = Some((id, key, self.streams[key].acked_end, out.now));
+        let acked_end = self.streams[key].acked_end;
+        self.listing = Some(Listing { id, key, leader_epoch, acked_end, at: out.now });
         out.send(self.party(), Party::Node(node), Message::List { id, key, leader_epoch });
     }
 
@@ -247,14 +258,20 @@ impl Producer {
 
     fn listed(&mut self, from: Party, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
         let Party::Node(node) = from else { return };
-        let Some((_, partition, acked_end, _)) = self.listing.filter(|(asked, ..)| *asked == id) else {
-            return;
-        };
+        let Some(listing) = self.listing.filter(|listing| listing.id == id) else { return };
+        let Listing { key: partition, leader_epoch, acked_end, .. } = listing;
         self.listing = None;
         match outcome {
             Ok(latest) => {
                 let client = self.client;
-                out.history.push(ClientEvent::Listed { client, partition, acked_end, latest, node });
+                out.history.push(ClientEvent::Listed {
+                    client,
+                    partition,
+                    acked_end,
+                    latest,
+                    node,
+                    leader_epoch,
+                });
             }
             Err(_) => self.routing.mark_stale(),
         }

@@ -193,7 +193,7 @@ fn p10_a_later_send_at_a_smaller_offset() {
 #[test]
 fn p13_and_p14_latest_offsets_that_go_back_or_lie() {
     let listed = |acked_end, latest| {
-        Client(ClientEvent::Listed { client: 0, partition: 0, acked_end, latest, node: 0 })
+        Client(ClientEvent::Listed { client: 0, partition: 0, acked_end, latest, node: 0, leader_epoch: 0 })
     };
     assert_eq!(violated(vec![listed(0, 8), listed(0, 7)]), "P13 nothing goes back");
     assert_eq!(violated(vec![listed(9, 8)]), "P14 latest is true");

@@ -50,9 +50,9 @@ impl World {
 
     fn note_client(&mut self, event: &ClientEvent) {
         match event {
-            ClientEvent::SequenceRefused { partition, node, .. }
-            | ClientEvent::Listed { partition, node, .. }
-                if !self.leads(*node, *partition) =>
+            ClientEvent::SequenceRefused { partition, node, .. } if !self.leads(*node, *partition) => return,
+            ClientEvent::Listed { partition, node, leader_epoch, .. }
+                if !self.leads(*node, *partition) && self.is_over(*partition, *leader_epoch) =>
             {
                 return;
             }
@@ -73,6 +73,14 @@ impl World {
     fn leads(&self, node: usize, key: Key) -> bool {
         let (topic, index) = self.topology.name(key);
         self.quorum.image.partition(topic, index).is_some_and(|partition| partition.leader == node as i32)
+    }
+
+    fn is_over(&self, key: Key, leader_epoch: i32) -> bool {
+        let (topic, index) = self.topology.name(key);
+        self.quorum
+            .image
+            .partition(topic, index)
+            .is_some_and(|partition| partition.leader_epoch > leader_epoch)
     }
 
     fn look_at_high_watermark(&mut self, node: usize, key: Key) {
