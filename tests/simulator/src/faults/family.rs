@@ -118,11 +118,8 @@ impl Family {
     pub(crate) fn stops_nodes(self) -> bool {
         use Family::{BitFlip, Crash, CrashLoop, DiskLost, Power, PowerAll, Rot, Shutdown};
         use Family::{SignsOfLife, SyncError, WriteError};
-        match self {
-            Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError | SignsOfLife => true,
-            BitFlip | DiskLost | Rot => true,
-            _ => false,
-        }
+        let ends = matches!(self, Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError);
+        ends || matches!(self, SignsOfLife | BitFlip | DiskLost | Rot)
     }
 
     /// The name on the command line.
