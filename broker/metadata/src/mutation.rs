@@ -17,6 +17,8 @@ pub enum Mutation {
     BrokerEpochOfMembersIgnored,
     /// The leader epoch stays when a replica is removed.
     RemovalKeepsEpoch,
+    /// The partition epoch stays when a proposal is refused.
+    RefusalKeepsEpoch,
 }
 
 /// Whether the rule is broken at the moment.
@@ -38,13 +40,14 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 6] = [
+        pub const ALL: [Self; 7] = [
             Self::ElrKeptTooLong,
             Self::LostTailStaysEligible,
             Self::UnfencedBeforeCaughtUp,
             Self::StalePartitionEpochAccepted,
             Self::BrokerEpochOfMembersIgnored,
             Self::RemovalKeepsEpoch,
+            Self::RefusalKeepsEpoch,
         ];
     }
 

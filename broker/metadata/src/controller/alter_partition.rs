@@ -9,6 +9,7 @@ use klamm_wire::messages::alter_partition_request::{
 use klamm_wire::messages::alter_partition_response::{
     AlterPartitionResponse, PartitionData as PartitionAnswer, TopicData as TopicAnswer,
 };
+use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 
 use super::draft::{Draft, PartitionTarget};
 use super::heartbeats::registered;
@@ -59,7 +60,13 @@ fn alter_partition(
     let partition = find(&topic, index)?;
     check_epochs(partition, sender, proposal)?;
     let members = proposed_isr(proposal);
-    check_isr(draft, partition, proposal, &members)?;
+    if let Err(error) = check_isr(draft, partition, proposal, &members) {
+        if error == ErrorCode::IneligibleReplica && !is_active(Mutation::RefusalKeepsEpoch) {
+            // The leader takes it back. A copy that is still on its way must not find all members eligible again.
+            draft.push(PartitionChangeRecord { partition_id: index, topic_id, ..Default::default() });
+        }
+        return Err(error);
+    }
     let target = PartitionTarget {
         isr: members.iter().map(|(id, _)| *id).collect(),
         recovered: proposal.leader_recovery_state == RECOVERED,

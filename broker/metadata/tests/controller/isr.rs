@@ -213,6 +213,23 @@ fn an_ineligible_replica_does_not_join_the_isr() {
     assert_eq!(cluster.partition().isr, [0, 1, 2]);
 }
 
+/// A leader that was refused goes on without the replica; a copy of its proposal that arrives later, when the replica is
+/// eligible again in the same process, must not bring it into the ISR (simulator seed 1792).
+#[test]
+fn what_was_refused_once_is_refused_whenever_it_arrives() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], &[]);
+    assert_eq!(cluster.alter_isr(&[0, 1]), 0);
+    cluster.kill(2);
+    let epoch = cluster.partition().partition_epoch;
+    assert_eq!(cluster.alter_isr(&[0, 1, 2]), code(ErrorCode::IneligibleReplica));
+    assert_eq!((cluster.partition().leader_epoch, &cluster.partition().isr), (0, &vec![0, 1]));
+    cluster.heartbeat(2);
+    let late = cluster.alter_isr_with(&[0, 1, 2], |_, proposal| proposal.partition_epoch = epoch);
+    assert_eq!(late, code(ErrorCode::InvalidUpdateVersion));
+    assert_eq!(cluster.alter_isr(&[0, 1, 2]), 0, "proposed anew");
+}
+
 #[test]
 fn version_2_of_alter_partition_has_no_broker_epochs_and_works() {
     let mut cluster = Cluster::of(2);
