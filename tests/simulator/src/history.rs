@@ -161,7 +161,9 @@ pub enum ServerEvent {
         /// Whether that is the epoch in which the controllers have it lead at this time; a node that learns late leads in
         /// one that is over.
         is_current: bool,
-        /// Its whole log.
+        /// Where its log ends.
+        end: i64,
+        /// Its log, as far as it can be read: what is damaged is refused, and given up.
         log: Vec<Digest>,
     },
     /// A candidate for leadership and where its log ends.

@@ -63,8 +63,8 @@ pub enum Family {
     LaggingVoter,
     /// An administrator gives a partition other replicas, or takes that back (F26).
     Reassignment,
-    /// A bit flips anywhere in a log, below the recovery point too. Not struck unless asked for: nothing reads what was
-    /// durable again before it is served.
+    /// A bit flips anywhere in a log, below the recovery point too. Not struck unless asked for: what the invariants are shown of
+    /// a log ends where it cannot be read, and S1 then misses what it was not shown.
     Rot,
     /// A node's clock jumps by an hour. Not struck unless asked for.
     ClockHour,

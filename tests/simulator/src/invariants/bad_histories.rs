@@ -60,8 +60,8 @@ fn followed(batches: &[Digest]) -> Told {
 }
 
 fn elected(node: usize, process: u32, epoch: i32, log: &[Digest]) -> Told {
-    let log = log.to_vec();
-    Server(ServerEvent::Elected { node, process, partition: 0, epoch, is_current: true, log })
+    let (log, end) = (log.to_vec(), log.last().map_or(0, |last| last.next));
+    Server(ServerEvent::Elected { node, process, partition: 0, epoch, is_current: true, end, log })
 }
 
 fn final_records(records: &[(i64, u64)]) -> Told {

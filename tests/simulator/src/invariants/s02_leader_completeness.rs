@@ -21,11 +21,9 @@ impl Invariant for LeaderCompleteness {
                 let _ = self.ledger.extend(*partition, batches);
                 Ok(())
             }
-            ServerEvent::Elected { node, partition, epoch, is_current: true, log, .. } => {
-                let (end, committed) = (log.last().map_or(0, |last| last.next), self.ledger.end(*partition));
-                // Behind a batch that cannot be read nobody can look. Whoever reads there gives up the copy, and does not serve it.
-                let is_legible = log.last().is_none_or(|last| last.epoch >= 0);
-                if end < committed && is_legible {
+            ServerEvent::Elected { node, partition, epoch, is_current: true, end, log, .. } => {
+                let committed = self.ledger.end(*partition);
+                if *end < committed {
                     return Err(format!(
                         "node {node} leads partition {partition} in epoch {epoch} with a log that ends at {end}, {committed} is committed"
                     ));

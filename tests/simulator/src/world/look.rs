@@ -106,13 +106,22 @@ impl World {
 
     fn look_at_leader(&mut self, node: usize, key: Key, epoch: i32) {
         let Some(replica) = self.nodes[node].replica(key) else { return };
-        let log = read_log(replica, 0, replica.log.end_offset());
+        let end = replica.log.end_offset();
+        let log = read_log(replica, 0, end);
         let process = self.nodes[node].incarnation;
         let (topic, index) = self.topology.name(key);
         let partition = self.quorum.image.partition(topic, index);
         let is_current = partition.is_some_and(|p| (p.leader, p.leader_epoch) == (node as i32, epoch));
         self.say(|| format!("node {node} leads partition {key} in epoch {epoch}"));
-        self.tell_server(&ServerEvent::Elected { node, process, partition: key, epoch, is_current, log });
+        self.tell_server(&ServerEvent::Elected {
+            node,
+            process,
+            partition: key,
+            epoch,
+            is_current,
+            end,
+            log,
+        });
     }
 
     /// Everybody who could be elected and is there to be looked at.
