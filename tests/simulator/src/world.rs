@@ -245,12 +245,21 @@ impl World {
         }
     }
 
+    /// A partition as the controllers have it.
+    pub(crate) fn partition(&self, key: Key) -> Option<&Arc<Partition>> {
+        let (topic, index) = self.topology.name(key);
+        self.quorum.image.partition(topic, index)
+    }
+
+    /// Who leads it, if anybody does.
+    pub(crate) fn leader(&self, key: Key) -> Option<usize> {
+        self.partition(key).and_then(|partition| usize::try_from(partition.leader).ok())
+    }
+
     /// The partitions as the controllers have them.
     pub(crate) fn partitions(&self) -> impl Iterator<Item = (Key, Arc<Partition>)> + '_ {
-        (0..self.topology.partitions()).filter_map(|key| {
-            let (topic, index) = self.topology.name(key);
-            self.quorum.image.partition(topic, index).map(|partition| (key, Arc::clone(partition)))
-        })
+        (0..self.topology.partitions())
+            .filter_map(|key| self.partition(key).map(|partition| (key, Arc::clone(partition))))
     }
 
     /// Sends and plans what the event set off, and shows the invariants what it did.

@@ -1,7 +1,6 @@
 //! What each fault does.
 
 use super::{Family, Fault};
-use crate::message::Key;
 use crate::network::{Handling, Weather};
 use crate::party::Party;
 use crate::queue::{Event, MS, Micros};
@@ -158,11 +157,6 @@ impl World {
             at if at < 2 * nodes + CONTROLLERS => Party::Controller(at - 2 * nodes),
             at => Party::Client(at - 2 * nodes - CONTROLLERS),
         }
-    }
-
-    fn leader(&self, key: Key) -> Option<usize> {
-        let (topic, index) = self.topology.name(key);
-        self.quorum.image.partition(topic, index).and_then(|partition| partition.leader.try_into().ok())
     }
 
     fn everybody(&self) -> Vec<Party> {

@@ -107,9 +107,9 @@ impl World {
     }
 
     fn leader_end(&self, key: Key) -> i64 {
-        let (topic, index) = self.topology.name(key);
-        let leader = self.quorum.image.partition(topic, index).and_then(|p| usize::try_from(p.leader).ok());
-        leader.and_then(|id| self.nodes[id].replica(key)).map_or(-1, |leader| leader.log.end_offset())
+        self.leader(key)
+            .and_then(|id| self.nodes[id].replica(key))
+            .map_or(-1, |leader| leader.log.end_offset())
     }
 
     /// Shows the invariants what is there at the end.
@@ -152,9 +152,7 @@ impl World {
     }
 
     fn finish_partition(&mut self, key: Key) {
-        let (topic, index) = self.topology.name(key);
-        let leader = self.quorum.image.partition(topic, index).and_then(|p| usize::try_from(p.leader).ok());
-        let Some(replica) = leader.and_then(|id| self.nodes[id].replica(key)) else { return };
+        let Some(replica) = self.leader(key).and_then(|id| self.nodes[id].replica(key)) else { return };
         let (mut records, mut at) = (Vec::new(), 0);
         while at < replica.high_watermark {
             let read = replica.bytes(at, 1 << 20, replica.high_watermark).ok().and_then(values);

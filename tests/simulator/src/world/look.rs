@@ -71,16 +71,11 @@ impl World {
 
     /// Whether the controllers have this node lead, now.
     fn leads(&self, node: usize, key: Key) -> bool {
-        let (topic, index) = self.topology.name(key);
-        self.quorum.image.partition(topic, index).is_some_and(|partition| partition.leader == node as i32)
+        self.leader(key) == Some(node)
     }
 
     fn is_over(&self, key: Key, leader_epoch: i32) -> bool {
-        let (topic, index) = self.topology.name(key);
-        self.quorum
-            .image
-            .partition(topic, index)
-            .is_some_and(|partition| partition.leader_epoch > leader_epoch)
+        self.partition(key).is_some_and(|partition| partition.leader_epoch > leader_epoch)
     }
 
     fn look_at_high_watermark(&mut self, node: usize, key: Key) {
@@ -109,9 +104,8 @@ impl World {
         let end = replica.log.end_offset();
         let log = read_log(replica, 0, end);
         let process = self.nodes[node].incarnation;
-        let (topic, index) = self.topology.name(key);
-        let partition = self.quorum.image.partition(topic, index);
-        let is_current = partition.is_some_and(|p| (p.leader, p.leader_epoch) == (node as i32, epoch));
+        let is_current =
+            self.partition(key).is_some_and(|p| (p.leader, p.leader_epoch) == (node as i32, epoch));
         self.say(|| format!("node {node} leads partition {key} in epoch {epoch}"));
         self.tell_server(&ServerEvent::Elected {
             node,
@@ -126,8 +120,7 @@ impl World {
 
     /// Everybody who could be elected and is there to be looked at.
     fn look_at_candidates(&mut self, key: Key) {
-        let (topic, index) = self.topology.name(key);
-        let Some(partition) = self.quorum.image.partition(topic, index).cloned() else { return };
+        let Some(partition) = self.partition(key).cloned() else { return };
         for id in partition.isr.iter().chain(&partition.elr) {
             let Some(node) = usize::try_from(*id).ok().and_then(|id| self.nodes.get(id)) else { continue };
             let Some(replica) =
