@@ -13,6 +13,7 @@ use crate::node::Node;
 /// Publishes until `stop` is cancelled. Images between two steps may be skipped: what counts is the newest.
 pub async fn run(node: Arc<Node>, mut images: watch::Receiver<Arc<Image>>, stop: CancellationToken) {
     let mut current = Arc::new(Image::empty());
+    let mut standing = node.standing.clone();
     let mut strays_are_known = false;
     loop {
         let next = Arc::clone(&images.borrow_and_update());
@@ -30,6 +31,8 @@ pub async fn run(node: Arc<Node>, mut images: watch::Receiver<Arc<Image>>, stop:
                     return;
                 }
             }
+            // What it has caught up with may be the last change for a long time.
+            Ok(()) = standing.changed(), if !strays_are_known => {}
             () = stop.cancelled() => return,
         }
     }
