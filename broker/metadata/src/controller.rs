@@ -16,6 +16,7 @@ mod disruption;
 mod draft;
 mod election;
 mod error;
+mod founding;
 mod heartbeats;
 mod incremental_configs;
 mod isr;
@@ -31,6 +32,7 @@ mod topic_names;
 mod topics;
 
 pub use command::{Command, Decision, Reply};
+pub use founding::founding;
 pub use producer_ids::PRODUCER_ID_BLOCK;
 pub use quorum_health::{QuorumHealth, VoterState};
 pub use settings::Settings;

@@ -68,6 +68,7 @@ impl ConfigResource {
 pub struct Image {
     offset: i64,
     epoch: i32,
+    founding: Option<Uuid>,
     topics: Arc<BTreeMap<Uuid, Arc<Topic>>>,
     topic_ids: Arc<BTreeMap<String, Uuid>>,
     brokers: Arc<BTreeMap<i32, Arc<Broker>>>,
@@ -90,6 +91,7 @@ impl Image {
         Image {
             offset: -1,
             epoch: -1,
+            founding: None,
             topics: Arc::default(),
             topic_ids: Arc::default(),
             brokers: Arc::default(),
@@ -114,6 +116,23 @@ impl Image {
     /// Epoch of the last entry applied, -1 before the first.
     pub fn epoch(&self) -> i32 {
         self.epoch
+    }
+
+    /// The founding of the quorum that this is the metadata of; `None` before the first record, and in logs that are older
+    /// than the record.
+    pub fn founding(&self) -> Option<Uuid> {
+        self.founding
+    }
+
+    /// Whether no record has left anything here.
+    pub fn is_blank(&self) -> bool {
+        *self == Image { offset: self.offset, epoch: self.epoch, ..Image::empty() }
+    }
+
+    /// Whether this image cannot be of the metadata log of that founding, which is the first record of its log: who holds
+    /// any other record of it knows the founding. A log without one tells nothing.
+    pub fn is_foreign_to(&self, founding: Option<Uuid>) -> bool {
+        founding.is_some() && self.founding != founding && !self.is_blank()
     }
 
     /// The topic of this name.

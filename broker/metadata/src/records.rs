@@ -11,6 +11,7 @@ use klamm_wire::messages::disruption_end_record::DisruptionEndRecord;
 use klamm_wire::messages::disruption_grant_record::DisruptionGrantRecord;
 use klamm_wire::messages::feature_level_record::FeatureLevelRecord;
 use klamm_wire::messages::fence_broker_record::FenceBrokerRecord;
+use klamm_wire::messages::founding_record::FoundingRecord;
 use klamm_wire::messages::no_op_record::NoOpRecord;
 use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 use klamm_wire::messages::partition_record::PartitionRecord;
@@ -127,6 +128,7 @@ records! {
     20 NoOp(NoOpRecord),
     1000 DisruptionGrant(DisruptionGrantRecord),
     1001 DisruptionEnd(DisruptionEndRecord),
+    1002 Founding(FoundingRecord),
 }
 
 /// Encodes records in order. No records encode to no bytes.

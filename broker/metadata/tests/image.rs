@@ -8,6 +8,7 @@ use klamm_wire::messages::config_record::ConfigRecord;
 use klamm_wire::messages::disruption_end_record::DisruptionEndRecord;
 use klamm_wire::messages::disruption_grant_record::DisruptionGrantRecord;
 use klamm_wire::messages::feature_level_record::FeatureLevelRecord;
+use klamm_wire::messages::founding_record::FoundingRecord;
 use klamm_wire::messages::partition_change_record::PartitionChangeRecord;
 use klamm_wire::messages::partition_record::PartitionRecord;
 use klamm_wire::messages::producer_ids_record::ProducerIdsRecord;
@@ -89,6 +90,10 @@ fn grant(node_id: i32, grant_id: i64) -> Record {
         ..DisruptionGrantRecord::default()
     };
     record.into()
+}
+
+fn founding(id: u128) -> Record {
+    FoundingRecord { founding_id: Uuid::from_u128(id), ..FoundingRecord::default() }.into()
 }
 
 fn full_image() -> Image {
@@ -194,6 +199,47 @@ fn a_record_of_an_unknown_kind_changes_nothing_but_is_remembered() {
     after.apply(image.offset(), image.epoch(), &[Record::Unknown(unknown)]);
     assert_eq!(after.to_snapshot(), image.to_snapshot());
     assert!(after.has_skipped_records());
+}
+
+#[test]
+fn the_first_founding_holds_and_is_part_of_the_snapshot() {
+    let mut image = Image::empty();
+    image.apply(2, 1, &[founding(1)]);
+    image.apply(3, 1, &[founding(2), topic("a", 1)]);
+    assert_eq!(image.founding(), Some(Uuid::from_u128(1)));
+    assert_eq!(Image::from_snapshot(image.to_snapshot()).unwrap(), image);
+}
+
+#[test]
+fn an_image_is_foreign_to_a_log_whose_first_record_it_does_not_have() {
+    let (ours, theirs) = (Some(Uuid::from_u128(1)), Some(Uuid::from_u128(2)));
+    let mut image = Image::empty();
+    image.apply(1, 1, &[]);
+    assert!(!image.is_foreign_to(theirs), "it has not come to the first record yet");
+    image.apply(2, 1, &[founding(1)]);
+    assert!(image.is_foreign_to(theirs));
+    assert!(!image.is_foreign_to(ours) && !image.is_foreign_to(None));
+    assert!(full_image().is_foreign_to(theirs), "a log that was founded before foundings were recorded");
+    assert!(!full_image().is_foreign_to(None));
+}
+
+#[test]
+fn a_founding_is_drawn_for_a_log_without_records_alone() {
+    let mut numbers = 0;
+    let mut draw = |image: &Image| {
+        let mut rng = || {
+            numbers += 1;
+            numbers
+        };
+        klamm_metadata::controller::founding(image, &mut rng)
+    };
+    let mut image = Image::empty();
+    image.apply(1, 1, &[]);
+    let (first, second) = (draw(&image).unwrap(), draw(&image).unwrap());
+    assert_ne!(first, second, "every founding is another");
+    image.apply(2, 1, &[first]);
+    assert_eq!(draw(&image), None);
+    assert_eq!(draw(&full_image()), None, "an older log stays without");
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl Process {
             }
             Ok(reason) = disowned.wait_for(Option::is_some) => {
                 let reason = reason.as_deref().unwrap_or_default();
-                error!(%reason, "the metadata here is not that of this quorum; stopping, to begin anew without it");
+                error!(%reason, "the metadata here is not that of this quorum; stopping, to begin anew without it. What lies here of topics that the quorum does not know is kept, in directories that end in -stray: look at them before more is written, and if the quorum should not have begun anew, stop it and bring the controllers' disks back");
                 Some(format!("the metadata here is not that of this quorum: {reason}"))
             }
         };

@@ -217,6 +217,70 @@ fn an_image_of_a_quorum_that_began_anew_is_given_up_and_no_log_is_removed() -> R
     Ok(())
 }
 
+/// The directories of [`TOPIC`] on a broker that hold records.
+fn directories_with_records(cluster: &Cluster, id: i32) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(cluster.data_dir(id)?)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let segment = entry.path().join("00000000000000000000.log");
+        if name.starts_with(&format!("{TOPIC}-")) && fs::metadata(segment).is_ok_and(|file| file.len() > 0) {
+            found.push(name);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Gives every controller and the `others` new disks, and has them found a quorum whose log gets longer than `offset`.
+fn found_anew(cluster: &mut Cluster, others: &[i32], offset: i64) -> Result<()> {
+    for id in [100].iter().chain(others) {
+        cluster.kill(*id)?;
+        cluster.wipe(*id)?;
+    }
+    for id in [100].iter().chain(others) {
+        cluster.restart(*id)?;
+    }
+    others.iter().try_for_each(|id| cluster.wait_ready_of(*id))?;
+    for n in 0.. {
+        if metric(cluster, others[0], "klamm_metadata_offset")? > offset + 5 {
+            return Ok(());
+        }
+        cluster.client().create_topic(&format!("new-{n}"), 1, &[])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_of_a_lost_quorum_is_given_up_though_the_new_log_is_longer_in_the_same_epoch() -> Result<()> {
+    let mut cluster = spec(1).property("default.replication.factor", "2").start()?;
+    cluster.client().create_topic(TOPIC, PARTITIONS, &[])?;
+    (0..PARTITIONS)
+        .try_for_each(|partition| cluster.client().produce(TOPIC, partition, &["one"]).map(drop))?;
+    let kept = wait_kept(&cluster, 0)?;
+    cluster.kill(0)?;
+    let lost = directories_with_records(&cluster, 0)?;
+    ensure!(!lost.is_empty(), "broker 0 has no records");
+    found_anew(&mut cluster, &[1, 2], kept)?;
+    cluster.restart(0)?;
+    let ended = cluster.wait_ended(0)?;
+    ensure!(!ended.success(), "it ended with {ended}");
+    ensure!(has_logged(&cluster, 0, "the quorum was founded anew")?, "it does not say why");
+    ensure!(!file(&cluster, 0)?.exists(), "the image is still there");
+    ensure!(directories_with_records(&cluster, 0)? == lost, "logs are gone or renamed already");
+    cluster.restart(0)?;
+    cluster.wait_ready_of(0)?;
+    let topics = client_of(&cluster, 0)?.topology()?.topics();
+    ensure!(topics.iter().all(|topic| topic.starts_with("new-")), "topics of the lost quorum: {topics:?}");
+    let aside = until(PATIENCE, "the lost topic's logs are set aside", || {
+        let names = directories_with_records(&cluster, 0)?;
+        Ok(names.iter().all(|name| name.ends_with("-stray")).then_some(names))
+    })?;
+    ensure!(aside.len() == lost.len(), "of {lost:?} only {aside:?} are left");
+    cluster.succeed();
+    Ok(())
+}
+
 #[test]
 fn a_combined_node_keeps_one_copy_and_knows_the_cluster_without_a_majority() -> Result<()> {
     let mut cluster = Cluster::start(3)?;

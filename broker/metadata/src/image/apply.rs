@@ -50,6 +50,8 @@ impl Image {
                 Arc::make_mut(&mut self.disruptions).insert(r.node_id, Arc::new(granted));
             }
             Record::DisruptionEnd(r) => self.end_disruption(r),
+            // The first one holds: a leader that never learned that its own was committed may have written another.
+            Record::Founding(r) => self.founding = self.founding.or(Some(r.founding_id)),
             Record::NoOp(_) => {}
             Record::Unknown(_) => self.has_skipped = true,
         }

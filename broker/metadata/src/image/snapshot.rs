@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_wire::Str;
 use klamm_wire::messages::config_record::ConfigRecord;
 use klamm_wire::messages::feature_level_record::FeatureLevelRecord;
+use klamm_wire::messages::founding_record::FoundingRecord;
 use klamm_wire::messages::producer_ids_record::ProducerIdsRecord;
 use klamm_wire::messages::topic_record::TopicRecord;
 
@@ -57,6 +58,9 @@ impl Image {
 
     fn to_records(&self) -> Vec<Record> {
         let mut records = Vec::new();
+        records.extend(
+            self.founding.map(|founding_id| FoundingRecord { founding_id, ..Default::default() }.into()),
+        );
         for (name, level) in self.features.iter() {
             let name = Str::copy_from(name);
             records.push(FeatureLevelRecord { name, feature_level: *level, ..Default::default() }.into());

@@ -35,6 +35,7 @@ pub async fn answer(
         leader_epoch: status.epoch,
         high_watermark: status.log.committed,
         snapshot_offset: -1,
+        founding_id: quorum.image().borrow().founding().unwrap_or_default(),
         controllers: status.voters.iter().map(controller).collect(),
         ..MetadataFetchResponse::default()
     };

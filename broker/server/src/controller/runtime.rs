@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use klamm_metadata::controller::{Controller, Reply, Settings};
+use klamm_metadata::controller::{Controller, Reply, Settings, founding};
 use klamm_metadata::{Image, Record};
 use klamm_quorum::{ProposeError, Quorum, QuorumStatus};
 use klamm_wire::ErrorCode;
@@ -160,7 +160,8 @@ impl ControllerTask {
             return;
         };
         let mut working = (*image).clone();
-        let mut records = Vec::new();
+        let mut records: Vec<Record> = founding(&image, &mut rand::random).into_iter().collect();
+        working.apply(image.offset(), image.epoch(), &records);
         let mut owed: Owed = Vec::with_capacity(burst.len());
         for Submission { command, reply } in burst {
             let decision = controller.handle(

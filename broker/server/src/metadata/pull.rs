@@ -10,6 +10,7 @@ use klamm_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use uuid::Uuid;
 
 use crate::config::listeners::Voter;
 use crate::metadata::kept::Kept;
@@ -83,6 +84,11 @@ impl Puller {
                     if let Err(error) = ended {
                         debug!(controller = voter.id, %error, "metadata pull ended; trying the next controller");
                     }
+                    if self.kept.disowned().borrow().is_some() {
+                        // What another controller has must not get into this image, either.
+                        stop.cancelled().await;
+                        return;
+                    }
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
@@ -121,6 +127,7 @@ impl Puller {
             warn!(%error, "metadata fetch refused");
             return Err(error.to_string());
         }
+        self.check_founding(response.founding_id)?;
         let leader = (response.leader_id >= 0).then_some(response.leader_id);
         let told = response.controllers.iter().map(|c| Voter {
             id: c.node_id,
@@ -150,5 +157,110 @@ impl Puller {
             self.image.send_replace(Arc::new(image));
         }
         Ok(())
+    }
+
+    /// Refuses what comes from a log of another founding, before anything of it is mixed into the image here.
+    fn check_founding(&self, theirs: Uuid) -> Result<(), String> {
+        let image = Arc::clone(&self.image.borrow());
+        if !image.is_foreign_to((!theirs.is_nil()).then_some(theirs)) {
+            return Ok(());
+        }
+        let ours = image.founding().map_or_else(|| "not recorded".to_owned(), |id| id.to_string());
+        let reason = format!("the quorum was founded anew: its founding is {theirs}, the one here is {ours}");
+        self.kept.disown(reason.clone());
+        Err(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klamm_metadata::{Record, encode_records};
+    use klamm_wire::messages::founding_record::FoundingRecord;
+    use klamm_wire::messages::metadata_fetch_response::MetadataBatch;
+    use klamm_wire::messages::topic_record::TopicRecord;
+
+    use super::*;
+
+    const OLD: Uuid = Uuid::from_u128(1);
+    const NEW: Uuid = Uuid::from_u128(2);
+
+    fn founding(founding_id: Uuid) -> Record {
+        FoundingRecord { founding_id, ..FoundingRecord::default() }.into()
+    }
+
+    fn topic(name: &'static str) -> Record {
+        let topic_id = Uuid::from_u128(u128::from(name.as_bytes()[0]));
+        TopicRecord { name: name.into(), topic_id, ..TopicRecord::default() }.into()
+    }
+
+    /// A puller whose image is at offset 5 in epoch 1.
+    fn puller(records: &[Record]) -> (Puller, watch::Receiver<Arc<Image>>) {
+        let mut kept = Image::empty();
+        kept.apply(5, 1, records);
+        let (image, images) = watch::channel(Arc::new(kept));
+        let (controllers, leader) = (watch::Sender::new(Arc::default()), watch::Sender::new(None));
+        let kept = Arc::new(Kept::default());
+        (Puller::new("cluster".into(), 0, Vec::new(), controllers, image, leader, kept), images)
+    }
+
+    /// What a controller sends whose log goes on in the epoch of the image.
+    fn next(founding_id: Uuid, records: &[Record]) -> MetadataFetchResponse {
+        let batch =
+            MetadataBatch { offset: 6, epoch: 1, records: encode_records(records), ..Default::default() };
+        MetadataFetchResponse { founding_id, batches: vec![batch], ..Default::default() }
+    }
+
+    fn names(images: &watch::Receiver<Arc<Image>>) -> Vec<String> {
+        images.borrow().topic_names().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn nothing_of_another_founding_gets_into_the_image() {
+        for kept in [vec![founding(OLD), topic("a")], vec![founding(OLD)], vec![topic("a")]] {
+            let (mut puller, images) = puller(&kept);
+            let before = Arc::clone(&images.borrow());
+            puller.take(next(NEW, &[topic("b")])).unwrap_err();
+            assert_eq!(*images.borrow(), before);
+            assert!(puller.kept.disowned().borrow().is_some(), "{kept:?} is to be given up");
+        }
+    }
+
+    #[test]
+    fn no_image_of_another_founding_replaces_the_one_here() {
+        let (mut puller, images) = puller(&[founding(OLD), topic("a")]);
+        let mut other = Image::empty();
+        other.apply(90, 1, &[founding(NEW), topic("b")]);
+        let response = MetadataFetchResponse {
+            founding_id: NEW,
+            snapshot_offset: 90,
+            snapshot: Some(other.to_snapshot()),
+            ..Default::default()
+        };
+        puller.take(response).unwrap_err();
+        assert_eq!(names(&images), ["a"]);
+    }
+
+    #[test]
+    fn the_log_of_the_same_founding_goes_on_and_one_without_is_taken_as_before() {
+        let cases = [
+            (vec![founding(OLD), topic("a")], OLD),
+            (vec![founding(OLD), topic("a")], Uuid::nil()),
+            (vec![topic("a")], Uuid::nil()),
+        ];
+        for (kept, theirs) in cases {
+            let (mut puller, images) = puller(&kept);
+            puller.take(next(theirs, &[topic("b")])).unwrap();
+            assert_eq!(names(&images), ["a", "b"], "{kept:?}");
+            assert!(puller.kept.disowned().borrow().is_none());
+        }
+    }
+
+    #[test]
+    fn a_broker_that_is_there_before_the_first_record_takes_the_founding() {
+        let (mut puller, images) = puller(&[]);
+        puller.take(next(NEW, &[founding(NEW), topic("b")])).unwrap();
+        assert_eq!(images.borrow().founding(), Some(NEW));
+        puller.take(MetadataFetchResponse { founding_id: NEW, ..Default::default() }).unwrap();
+        assert_eq!(names(&images), ["b"]);
     }
 }
