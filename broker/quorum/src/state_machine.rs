@@ -147,7 +147,19 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
+    /// None while the image lacks what the log has: records that only a newer version knows. They stay in the log, which
+    /// that version reads again. `force` is only ever set where the log is gone already.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        if self.image.has_skipped_records() && !force {
+            self.growth.reset();
+            let offset = self.image.offset();
+            tracing::warn!(
+                offset,
+                "the metadata log has records that only a newer version knows: it is kept whole, and grows, until this \
+                 controller is of that version"
+            );
+            return None;
+        }
         Some(self.get_snapshot_builder().await)
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use klamm_metadata::Image;
+use bytes::Bytes;
+use klamm_metadata::{Image, Record, UnknownRecord, encode_records};
 use klamm_quorum::{Fetched, Quorum, QuorumConfig};
 use tokio::time::timeout;
 
@@ -98,4 +99,36 @@ async fn a_restart_from_snapshot_and_log_gives_the_same_image() {
     assert!(before.topics().eq(after.topics()));
     cluster.leader().await;
     propose_topics(&again, "payments", 1).await;
+}
+
+/// What a voter has of an entry: its records, byte for byte.
+fn records_at(quorum: &Quorum, offset: i64) -> Bytes {
+    match quorum.read_committed(offset, 1).expect("read") {
+        Fetched::Batches(batches) => batches[0].2.clone(),
+        Fetched::Snapshot { .. } => panic!("a snapshot has taken the place of the entry at {offset}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_only_a_newer_version_knows_stays_in_the_log_instead_of_being_left_out_of_a_snapshot() {
+    let cluster = Cluster::new(3, often);
+    cluster.start_all().await;
+    let (id, leader) = cluster.leader().await;
+    let (away, _) = cluster.running().into_iter().find(|(other, _)| *other != id).expect("a follower");
+    cluster.stop(away).await;
+    propose_topics(&leader, "before", 50).await;
+    let known = purged(&leader).await;
+    let unknown = UnknownRecord { kind: 9_999, version: 3, body: Bytes::from_static(b"from a newer one") };
+    let records = vec![Record::Unknown(unknown)];
+    let written = leader.propose(records.clone()).await.expect("applied");
+    let last = propose_topics(&leader, "after", 110).await;
+    assert!(known.offset() < written.offset);
+    assert_eq!(records_at(&leader, written.offset), encode_records(&records));
+    cluster.start(away).await;
+    cluster.stop(id).await;
+    cluster.start(id).await;
+    for (_, voter) in cluster.running() {
+        assert!(image_at(&voter, last.offset).await.has_skipped_records());
+        assert_eq!(records_at(&voter, written.offset), encode_records(&records));
+    }
 }
