@@ -36,6 +36,8 @@ pub struct Metrics {
     pub replication_bytes_out: Counter,
     /// Produced batches that were refused.
     pub produce_errors: Counter,
+    throttled_out: Counter,
+    throttled_in: Counter,
     partitions: Gauge,
     leaders: Gauge,
     under_replicated: Gauge,
@@ -74,6 +76,8 @@ pub struct Snapshot {
     pub pulled_entries: u64,
     /// Metadata images pulled from controllers.
     pub pulled_snapshots: u64,
+    /// Bytes of throttled partitions sent to followers that are out of sync, and fetched as one.
+    pub throttled_bytes: (u64, u64),
     /// Epoch and positions of the metadata log, on a controller.
     pub metadata_log: Option<(i32, LogPositions)>,
 }
@@ -91,6 +95,16 @@ impl Default for Metrics {
         let bytes_in = counter(&mut registry, "produced", "Record bytes appended for producers");
         let bytes_out = counter(&mut registry, "consumed", "Record bytes sent to consumers");
         let replication_bytes_out = counter(&mut registry, "replicated", "Record bytes sent to followers");
+        let throttled_out = counter(
+            &mut registry,
+            "throttled_out",
+            "Record bytes of throttled partitions sent to followers out of sync",
+        );
+        let throttled_in = counter(
+            &mut registry,
+            "throttled_in",
+            "Record bytes of throttled partitions fetched while out of sync",
+        );
         let produce_errors = Counter::default();
         registry.register("produce_errors", "Produced batches that were refused", produce_errors.clone());
         let gauge = |registry: &mut Registry, name: &str, help: &str| {
@@ -145,6 +159,8 @@ impl Default for Metrics {
             bytes_in,
             bytes_out,
             replication_bytes_out,
+            throttled_out,
+            throttled_in,
             produce_errors,
         }
     }
@@ -168,6 +184,9 @@ impl Metrics {
         self.kept_metadata_offset.set(now.kept_metadata_offset);
         self.pulled_entries.set(i64::try_from(now.pulled_entries).unwrap_or(i64::MAX));
         self.pulled_snapshots.set(i64::try_from(now.pulled_snapshots).unwrap_or(i64::MAX));
+        let (sent, fetched) = now.throttled_bytes;
+        raise(&self.throttled_out, sent);
+        raise(&self.throttled_in, fetched);
         if let Some((epoch, log)) = now.metadata_log {
             self.set_metadata_log(epoch, log);
         }
@@ -192,4 +211,9 @@ impl Metrics {
             self.metadata_log.get_or_create(&PositionLabel { position }).set(offset);
         }
     }
+}
+
+/// Brings a counter up to a total that is counted elsewhere.
+fn raise(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }

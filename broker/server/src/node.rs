@@ -228,6 +228,7 @@ impl Node {
             kept_metadata_offset: self.kept.offset(),
             pulled_entries: self.kept.entries_pulled(),
             pulled_snapshots: self.kept.snapshots_pulled(),
+            throttled_bytes: self.registry.throttled_bytes(),
             metadata_log: self.quorum.as_ref().map(|status| {
                 let status = status.borrow();
                 (status.epoch, status.log)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use klamm_harness::{Client, Cluster, Load, until};
 use klamm_wire::ErrorCode;
 
@@ -178,6 +178,28 @@ fn throttle(cluster: &Cluster, leader: Option<&str>, follower: Option<&str>) -> 
     cluster.broker_ids().into_iter().try_for_each(|id| cluster.client().configure_broker(id, &rates))
 }
 
+/// A figure on every broker's `/metrics`, summed up.
+fn sum_of(cluster: &Cluster, name: &str) -> Result<u64> {
+    let mut sum = 0;
+    for id in cluster.broker_ids() {
+        let (_, text) = cluster.http(id, "/metrics")?;
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        let figure =
+            line.and_then(|line| line.rsplit(' ').next()).with_context(|| format!("{name} of {id}"))?;
+        sum += figure.parse::<u64>()?;
+    }
+    Ok(sum)
+}
+
+/// The 8 MB of the throttled topic have been counted for each of its three replicas, and the other topic's have not.
+fn check_counted(cluster: &Cluster) -> Result<()> {
+    for name in ["klamm_throttled_out_bytes_total", "klamm_throttled_in_bytes_total"] {
+        let counted = sum_of(cluster, name)?;
+        ensure!((24_000_000..40_000_000).contains(&counted), "{name} is {counted}");
+    }
+    Ok(())
+}
+
 /// Moves the topic, which has 8 MB, and another of 8 MB that is not throttled. Returns how long the topic took.
 fn throttled_move(leader: Option<&str>, follower: Option<&str>) -> Result<Duration> {
     let cluster = three_and_three(1)?;
@@ -205,6 +227,7 @@ fn throttled_move(leader: Option<&str>, follower: Option<&str>) -> Result<Durati
     load.wait_for_more(100)?;
     client.wait_reassigned(PATIENCE)?;
     let took = start.elapsed();
+    check_counted(&cluster)?;
     load.finish()?.verify(&mut client)?;
     let read = client.read_all(TOPIC, 0)?;
     ensure!(read.len() == 800, "{} of 800 records", read.len());

@@ -189,6 +189,12 @@ impl Registry {
         self.replicas.shared.throttle.passed(Side::Leader, bytes, now_ms());
     }
 
+    /// Bytes of throttled partitions that passed since the start: sent to followers that are out of sync, and fetched as one.
+    pub fn throttled_bytes(&self) -> (u64, u64) {
+        let throttle = &self.replicas.shared.throttle;
+        (throttle.bytes(Side::Leader), throttle.bytes(Side::Follower))
+    }
+
     /// Why the log directory failed, `None` while it works. A failure is final: the process should stop.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.replicas.shared.failure.subscribe()

@@ -8,6 +8,8 @@
 mod bucket;
 mod replicas;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use klamm_log::ReadPlan;
 use klamm_metadata::config::BrokerProperties;
 use klamm_replica::LeaderState;
@@ -24,6 +26,8 @@ pub(super) use replicas::ThrottledReplicas;
 pub(super) struct Throttle {
     leader: Mutex<Bucket>,
     follower: Mutex<Bucket>,
+    sent: AtomicU64,
+    fetched: AtomicU64,
 }
 
 /// Which side of a fetch this broker is on.
@@ -55,6 +59,19 @@ impl Throttle {
     /// Throttled bytes passed.
     pub(super) fn passed(&self, side: Side, bytes: usize, now_ms: i64) {
         self.bucket(side).lock().take(bytes, now_ms);
+        self.total(side).fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Throttled bytes that have passed since the start.
+    pub(super) fn bytes(&self, side: Side) -> u64 {
+        self.total(side).load(Ordering::Relaxed)
+    }
+
+    fn total(&self, side: Side) -> &AtomicU64 {
+        match side {
+            Side::Leader => &self.sent,
+            Side::Follower => &self.fetched,
+        }
     }
 
     fn bucket(&self, side: Side) -> &Mutex<Bucket> {
