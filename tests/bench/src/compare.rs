@@ -80,6 +80,10 @@ impl Comparison {
                 produced.mb_per_second(),
                 consumed.mb_per_second()
             ));
+            let cpu = sink::sendfile_cpu_per_gb(record, Duration::from_secs(2), &self.site.scratch)?;
+            out.push_str(&format!(
+                "- A program that does nothing but sendfile from the page cache to the native consumer, {record} B: {cpu:.2} s/GB of CPU\n"
+            ));
         }
         eprint!("{out}");
         Ok(out)

@@ -1,10 +1,11 @@
 //! A blocking protocol connection with requests in flight: the cheapest client that can still be called a Kafka client.
 
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
 use klamm_wire::{Request, RequestHeader, Segment, Str};
 
@@ -51,18 +52,22 @@ impl Connection {
             correlation_id: self.correlation,
             client_id: Some(Str::from("klamm-bench")),
         };
-        self.write(klamm_wire::encode_request_frame(&header, request)?)
+        self.write(klamm_wire::encode_request_frame(&header, request)?, None)
     }
 
-    /// Writes an encoded frame.
-    pub fn write(&mut self, segments: Vec<Segment>) -> Result<()> {
-        let parts: Vec<Bytes> = segments
-            .into_iter()
-            .map(|s| match s {
-                Segment::Bytes(b) => Ok(b),
-                Segment::External { .. } => bail!("a frame of the generator has no file ranges"),
-            })
-            .collect::<Result<_>>()?;
+    /// Writes an encoded frame; its external parts are ranges of `file` that begin at their index.
+    pub fn write(&mut self, segments: Vec<Segment>, file: Option<&File>) -> Result<()> {
+        let mut parts: Vec<Bytes> = Vec::new();
+        for segment in segments {
+            match segment {
+                Segment::Bytes(bytes) => parts.push(bytes),
+                Segment::External { index, length } => {
+                    write_all(&mut self.stream, &std::mem::take(&mut parts))?;
+                    let file = file.context("a frame with a range of no file")?;
+                    send_file(&self.stream, file, index.into(), length.into())?;
+                }
+            }
+        }
         Ok(write_all(&mut self.stream, &parts)?)
     }
 
@@ -111,6 +116,17 @@ pub struct Frame {
     /// The frame without its size.
     pub bytes: Bytes,
     whole: Bytes,
+}
+
+fn send_file(stream: &TcpStream, file: &File, mut position: u64, length: u64) -> io::Result<()> {
+    let end = position + length;
+    while position < end {
+        let count = usize::try_from(end - position).unwrap_or(usize::MAX);
+        if rustix::fs::sendfile(stream, file, Some(&mut position), count)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 fn write_all(stream: &mut TcpStream, parts: &[Bytes]) -> io::Result<()> {
