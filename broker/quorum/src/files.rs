@@ -58,6 +58,13 @@ pub(crate) fn write_atomic(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Re
     path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
 }
 
+/// As [`write_atomic`], but nothing is durable: what rules that are broken on purpose do.
+pub(crate) fn write_unsynced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_added_extension("tmp");
+    write_all_at(&*disk.open(&temporary, OpenMode::Replace)?, bytes, 0)?;
+    disk.rename(&temporary, path)
+}
+
 /// Writes all of `bytes` at `position`, without a flush.
 pub(crate) fn write_all_at(file: &dyn DiskFile, bytes: &[u8], position: u64) -> io::Result<()> {
     let mut written = 0;

@@ -23,6 +23,7 @@ use crate::QuorumConfig;
 use crate::Transport;
 use crate::election::is_alone;
 use crate::network::{Connection, RpcError};
+use crate::runtime;
 use crate::types::{Metrics, Raft, TypeConfig};
 
 /// Attempts to one member whose answers are awaited, of all its heartbeats together. A round trip of 100 ms keeps two or
@@ -60,7 +61,7 @@ pub(crate) async fn send<T: Transport>(
                 let Ok(slot) = Arc::clone(attempts).try_acquire_owned() else { continue };
                 awaited += 1;
                 let (peer, request, tell) = (peer.clone(), Arc::clone(&request), tell.clone());
-                tokio::spawn(async move {
+                runtime::spawn(async move {
                     let answer = peer.append(&request, peer.config.lease() * 2).await;
                     drop(slot);
                     // Another attempt may have been answered before.

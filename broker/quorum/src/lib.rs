@@ -12,6 +12,7 @@
 //! - `log_store` is the raft log, `state_machine` and `snapshot_store` are the image and its snapshots.
 //! - `network`, `envelope`, `messages` and `snapshot_transfer` are what goes between voters.
 //! - `election` and `status` say who leads, and get there fast; `heartbeat` keeps it so over bad links.
+//! - `runtime` is tasks and threads; with the feature `simulated` they follow from a seed.
 
 mod codec;
 mod config;
@@ -27,10 +28,17 @@ mod identity;
 mod log_store;
 mod members;
 mod messages;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
+#[cfg(feature = "mutations")]
+pub mod mutation;
 mod network;
 mod quorum;
 mod receive;
+mod runtime;
 mod sealed;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 mod snapshot_store;
 mod snapshot_transfer;
 mod state_machine;

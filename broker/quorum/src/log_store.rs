@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures::stream::{self, Stream, StreamExt};
@@ -22,6 +22,7 @@ use openraft::{LogState, OptionalSend};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::runtime::Worker;
 use crate::types::{Entry, LogId, TypeConfig, Vote, epoch_of, offset_of, term_of};
 use flusher::{Done, Write};
 
@@ -32,7 +33,7 @@ const READ_BYTES: usize = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct LogStore {
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Write>,
+    queue: Worker<Write>,
 }
 
 /// What handles and the flusher share.
@@ -67,10 +68,7 @@ impl LogStore {
     ) -> io::Result<LogStore> {
         let shared = Arc::new(Shared::open(disk, dir, segment_bytes)?);
         shared.recover_positions(snapshot)?;
-        let (queue, writes) = mpsc::channel();
-        let flushing = shared.clone();
-        let thread = std::thread::Builder::new().name("metadata-flusher".to_owned());
-        thread.spawn(move || flusher::run(&flushing, &writes))?;
+        let queue = flusher::start(shared.clone())?;
         Ok(LogStore { shared, queue })
     }
 
@@ -108,7 +106,7 @@ impl LogStore {
     }
 
     fn enqueue(&self, write: Write) -> io::Result<()> {
-        self.queue.send(write).map_err(|_| flusher_gone())
+        if self.queue.send(write) { Ok(()) } else { Err(flusher_gone()) }
     }
 
     async fn write(&self, write: impl FnOnce(Done) -> Write) -> io::Result<()> {

@@ -1,9 +1,10 @@
 //! The members of the quorum as openraft's metrics have them: voters and observers, and how far each has got.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::Instant as _;
+use tokio::time::Instant;
 
 use crate::types::{Membership, Metrics, Voter, node_id, offset_of};
 

@@ -212,6 +212,7 @@ impl<T: Transport> RaftNetworkV2<TypeConfig> for Connection<T> {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let deadline = option.hard_ttl();
         tokio::select! {
+            biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = tokio::time::timeout(deadline, snapshot_transfer::send(self, vote, snapshot)) => match sent {
                 Ok(response) => response,

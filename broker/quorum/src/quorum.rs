@@ -25,8 +25,10 @@ use crate::identify::{Identified, Identify};
 use crate::identity;
 use crate::log_store::LogStore;
 use crate::messages::Message;
+use crate::mutation::{self, Mutation};
 use crate::network::{Network, address};
 use crate::receive::{LeaderHeard, Receiver};
+use crate::runtime;
 use crate::snapshot_store::SnapshotStore;
 use crate::state_machine::{StateMachine, snapshot_when_due};
 use crate::status::{self, QuorumStatus};
@@ -93,12 +95,12 @@ impl Quorum {
         let (status_tx, status) = watch::channel(QuorumStatus::unknown());
         let heard = LeaderHeard::default();
         let (unfit, is_unfit) = watch::channel(None);
-        tokio::spawn(status::keep_current(raft.clone(), status_tx, config.clone(), is_unfit));
-        tokio::spawn(snapshot_when_due(raft.clone(), growth));
+        runtime::spawn(status::keep_current(raft.clone(), status_tx, config.clone(), is_unfit));
+        runtime::spawn(snapshot_when_due(raft.clone(), growth));
         let (told, own_raft) = (Default::default(), raft.clone());
         let founding =
             Founding { transport, config: config.clone(), me, raft: own_raft, heard: heard.clone(), told };
-        tokio::spawn(founding.run());
+        runtime::spawn(founding.run());
         let voters = attend(&raft, me, &config, &status);
         let receiver = Receiver::new(raft.clone(), me, log.clone(), heard, unfit);
         let campaigning = Arc::default();
@@ -137,7 +139,7 @@ impl Quorum {
             if wants_vote {
                 voters.volunteers.lock().insert(raft_id);
             }
-            tokio::spawn(async move {
+            runtime::spawn(async move {
                 if let Err(error) = voters.admit(raft_id, observer).await {
                     tracing::debug!(%error, "a controller was not let in; it will ask again");
                 }
@@ -262,10 +264,17 @@ impl Quorum {
             return;
         }
         let (raft, me, config, campaigning) = (raft.clone(), *me, config.clone(), campaigning.clone());
-        tokio::spawn(async move {
+        runtime::spawn(async move {
             election::campaign_without_leader(raft, me, config).await;
             campaigning.store(false, Ordering::Release);
         });
+    }
+
+    /// The vote that this disk has recorded: the epoch, the raft id of who got it, and whether that one was elected.
+    #[cfg(feature = "simulated")]
+    pub fn recorded_vote(&self) -> Option<(i32, u64, bool)> {
+        let vote = self.inner.log.position().0?;
+        Some((epoch_of(vote.leader_id.term), vote.leader_id.voted_for, vote.committed))
     }
 
     /// Stops this voter and makes its log durable. Leadership is not handed over: see [`Quorum::transfer_leadership`].
@@ -325,7 +334,12 @@ impl Quorum {
                 Ok(Err(_)) => Err(ProposeError::Unknown),
                 Err(_) => Err(self.stopped()),
             },
-            () = self.leadership_lost() => Err(ProposeError::Unknown),
+            () = self.leadership_lost() => {
+                if mutation::is_active(Mutation::UnknownCalledRefused) {
+                    return Err(ProposeError::NotLeader { hint: None });
+                }
+                Err(ProposeError::Unknown)
+            }
         }
     }
 
@@ -360,10 +374,10 @@ fn attend(
     let (config, status) = (Arc::clone(config), status.clone());
     let voters =
         Arc::new(Voters { raft: raft.clone(), config: Arc::clone(&config), status, turn, volunteers });
-    tokio::spawn(election::campaign_at_start(raft.clone(), me));
-    tokio::spawn(election::rest_when_alone(raft.clone()));
-    tokio::spawn(heartbeat::keep_beating(raft.clone(), Arc::clone(&config)));
-    tokio::spawn(tending::run(Arc::clone(&voters)));
+    runtime::spawn(election::campaign_at_start(raft.clone(), me));
+    runtime::spawn(election::rest_when_alone(raft.clone()));
+    runtime::spawn(heartbeat::keep_beating(raft.clone(), Arc::clone(&config)));
+    runtime::spawn(tending::run(Arc::clone(&voters)));
     voters
 }
 

@@ -15,6 +15,7 @@ use crate::envelope::Envelope;
 use crate::log_store::LogStore;
 use crate::messages::{Message, SnapshotChunk, SnapshotChunkResponse};
 use crate::quorum::fatal;
+use crate::runtime;
 use crate::snapshot_transfer::{Received, SnapshotReceiver};
 use crate::transport::api;
 use crate::types::{LogId, Raft, Snapshot, TypeConfig, Vote, node_id};
@@ -119,7 +120,7 @@ impl Receiver {
                 self.unfit.send_replace(Some(why));
                 // It must not campaign either. Openraft answers this request first, so it is stopped from outside.
                 let raft = self.raft.clone();
-                tokio::spawn(async move { raft.shutdown().await });
+                runtime::spawn(async move { raft.shutdown().await });
                 Err(QuorumError::LostEntries { acknowledged: crate::types::offset_of(lost.index) })
             }
         }

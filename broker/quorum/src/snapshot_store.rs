@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::codec::{Reader, put_bytes};
 use crate::files;
 use crate::messages::Message;
+use crate::mutation::{self, Mutation};
 use crate::types::{LogId, Snapshot, SnapshotMeta, epoch_of, term_of};
 
 const FORMAT: u8 = 1;
@@ -60,7 +61,12 @@ impl SnapshotStore {
             return Ok(());
         }
         let name = file_name(&last);
-        files::write_atomic(&*self.disk, &self.dir.join(&name), &encode(meta, image))?;
+        let (path, bytes) = (self.dir.join(&name), encode(meta, image));
+        if mutation::is_active(Mutation::SnapshotNotSynced) {
+            files::write_unsynced(&*self.disk, &path, &bytes)?;
+        } else {
+            files::write_atomic(&*self.disk, &path, &bytes)?;
+        }
         *current = Some(meta.clone());
         self.remove_others(&name)
     }

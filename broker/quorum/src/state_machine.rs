@@ -13,6 +13,7 @@ use openraft::{EntryPayload, RaftSnapshotBuilder};
 use tokio::sync::{Notify, watch};
 
 use crate::config::SnapshotPolicy;
+use crate::runtime::blocking;
 use crate::snapshot_store::SnapshotStore;
 use crate::types::{
     Entry, LogId, Raft, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, epoch_of, offset_of, term_of,
@@ -208,12 +209,4 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 async fn save(snapshots: &Arc<SnapshotStore>, meta: SnapshotMeta, image: Bytes) -> io::Result<()> {
     let snapshots = snapshots.clone();
     blocking(move || snapshots.save(&meta, &image)).await
-}
-
-/// Runs disk work off the network threads.
-async fn blocking<R: Send + 'static>(work: impl FnOnce() -> io::Result<R> + Send + 'static) -> io::Result<R> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(io::Error::other(error)),
-    }
 }

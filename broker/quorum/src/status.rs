@@ -143,7 +143,7 @@ fn progress(config: &QuorumConfig, member: Member) -> ReplicaProgress {
         directory_id: member.voter.directory_id,
         address: address(config, member.raft_id, &member.voter),
         log_end: member.log_end,
-        last_contact: member.last_contact,
+        last_contact: member.last_contact.map(tokio::time::Instant::into_std),
     }
 }
 

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use openraft::impls::leader_id_std::LeaderId;
 use uuid::Uuid;
 
+use crate::mutation::{self, Mutation};
+
 openraft::declare_raft_types!(
     /// Standard Raft: at most one leader per term, so that a term is a leader epoch.
     pub(crate) TypeConfig:
@@ -14,6 +16,7 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = Voter,
         LeaderId = LeaderId<u64, u64>,
+        AsyncRuntime = crate::runtime::Runtime,
 );
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, crate::state_machine::StateMachine>;
@@ -70,6 +73,9 @@ pub(crate) fn term_of(id: &LogId) -> u64 {
 /// the others although the node is the same. The bits above are never all zero: the ids below 2^32 are those of nodes
 /// without a known disk.
 pub(crate) fn raft_id(node_id: i32, directory_id: Uuid) -> u64 {
+    if mutation::is_active(Mutation::ReusedControllerId) {
+        return diskless_raft_id(node_id);
+    }
     let bits = directory_id.as_u128();
     let folded = (0..4).fold(0, |folded, word| folded ^ (bits >> (32 * word)) as u32).max(1);
     (u64::from(folded) << 32) | u64::from(node_id.unsigned_abs())

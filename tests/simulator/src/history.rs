@@ -1,6 +1,7 @@
 //! What clients did and saw, and what servers hold: all that the invariants are told.
 
 use bytes::Bytes;
+use klamm_quorum::LogPositions;
 use klamm_records::batches;
 
 use crate::message::Key;
@@ -92,6 +93,20 @@ pub enum ClientEvent {
         /// The leader epoch that the client named. One that is over does not protect it from a leader that was replaced and
         /// does not know, as in Kafka.
         leader_epoch: i32,
+    },
+    /// A client is about to propose a change of the metadata to a quorum of controllers.
+    Proposed {
+        /// The change, by a value of its own.
+        value: u64,
+    },
+    /// A proposal was answered as committed.
+    ProposalCommitted {
+        /// The change.
+        value: u64,
+        /// Where it is in the metadata log.
+        offset: i64,
+        /// The controller epoch of the entry.
+        epoch: i32,
     },
     /// A consumer's commit was acknowledged.
     Committed {
@@ -207,6 +222,41 @@ pub enum ServerEvent {
         /// Its epoch.
         epoch: i32,
     },
+    /// What a controller of a simulated quorum has recorded.
+    ControllerStands {
+        /// The controller.
+        controller: usize,
+        /// Which disk of it; one that replaces another has the next number.
+        disk: u32,
+        /// Which process.
+        process: u32,
+        /// The last vote on the disk: the controller epoch, the raft id that it was given to, and whether that was elected.
+        vote: Option<(i32, u64, bool)>,
+        /// How far its log goes.
+        log: LogPositions,
+    },
+    /// A controller of a simulated quorum leads it, by its own knowledge.
+    ControllerLeads {
+        /// The controller.
+        controller: usize,
+        /// Which process.
+        process: u32,
+        /// Its epoch.
+        epoch: i32,
+        /// Where its log ends.
+        log_end: i64,
+    },
+    /// A controller applied an entry of the metadata log.
+    EntryApplied {
+        /// The controller.
+        controller: usize,
+        /// Where the entry is.
+        offset: i64,
+        /// Its controller epoch.
+        epoch: i32,
+        /// Hash of its records.
+        hash: u64,
+    },
     /// A node applied metadata, and its image is or is not that of the committed log.
     ImageApplied {
         /// The node.
@@ -307,7 +357,7 @@ pub(crate) fn values(bytes: Bytes) -> Option<Vec<(i64, u64)>> {
     Some(found)
 }
 
-fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];

@@ -1,8 +1,8 @@
 //! What must hold: one file and one small checker each. S are properties of the servers, P of what clients see; numbers
 //! are those of the catalogue that `tests/simulator` follows.
 //!
-//! Not here, because what they speak of is not simulated: S5 (raft's indexes), P6, P7, P11, P12, P16 (transactions),
-//! P17 (compaction), P19 (administration).
+//! Not here, because what they speak of is not simulated: P6, P7, P11, P12, P16 (transactions), P17 (compaction). Of P19
+//! (administration) there is what a quorum owes to who proposes changes.
 
 mod ledger;
 mod p01_no_lost_write;
@@ -17,11 +17,13 @@ mod p13_nothing_goes_back;
 mod p14_latest_is_true;
 mod p15_group_offsets;
 mod p18_fencing;
+mod p19_order_of_changes;
 mod p20_honest_errors;
 mod s01_log_matching;
 mod s02_leader_completeness;
 mod s03_one_leader;
 mod s04_epochs_rise;
+mod s05_positions_in_order;
 mod s06_metadata_is_a_prefix;
 mod s07_checksums_fit;
 mod s08_comes_to_rest;
@@ -34,7 +36,7 @@ use crate::history::{ClientEvent, ServerEvent};
 pub type Verdict = Result<(), String>;
 
 /// One property, told everything that happens.
-pub trait Invariant {
+pub trait Invariant: Send {
     /// Its number and name.
     fn name(&self) -> &'static str;
     /// Something that a client did or saw.
@@ -95,6 +97,23 @@ impl Invariants {
             Box::<p15_group_offsets::GroupOffsets>::default(),
             Box::<p18_fencing::Fencing>::default(),
             Box::<p20_honest_errors::HonestErrors>::default(),
+        ])
+    }
+
+    /// Those that speak of a quorum of controllers.
+    pub fn of_the_quorum() -> Self {
+        Self(vec![
+            Box::<s02_leader_completeness::LeaderCompleteness>::default(),
+            Box::<s03_one_leader::OneLeader>::default(),
+            Box::<s04_epochs_rise::EpochsRise>::default(),
+            Box::<s05_positions_in_order::PositionsInOrder>::default(),
+            Box::<s06_metadata_is_a_prefix::MetadataIsAPrefix>::default(),
+            Box::<s08_comes_to_rest::ComesToRest>::default(),
+            Box::<s09_no_panic::NoPanic>::default(),
+            Box::<p01_no_lost_write::NoLostWrite>::default(),
+            Box::<p04_no_duplicate::NoDuplicate>::default(),
+            Box::<p05_no_failed_value::NoFailedValue>::default(),
+            Box::<p19_order_of_changes::OrderOfChanges>::default(),
         ])
     }
 

@@ -39,6 +39,7 @@ mod outbox;
 mod party;
 mod queue;
 mod quorum;
+pub mod raft;
 mod random;
 mod run;
 mod topology;

@@ -17,6 +17,9 @@ pub enum Mutation {
     /// A rule of the log.
     #[cfg(feature = "mutations")]
     Log(klamm_log::mutation::Mutation),
+    /// A rule of the metadata quorum.
+    #[cfg(feature = "mutations")]
+    Quorum(klamm_quorum::mutation::Mutation),
     /// The leader answers fetches of any leader epoch.
     FetchEpochIgnored,
     /// A producer is answered when its records are appended.
@@ -67,15 +70,18 @@ fn within_crates<T>(_: Option<Mutation>, body: impl FnOnce() -> T) -> T {
 
 #[cfg(feature = "mutations")]
 fn within_crates<T>(mutation: Option<Mutation>, body: impl FnOnce() -> T) -> T {
-    let (mut replica, mut metadata, mut log) = (None, None, None);
+    let (mut replica, mut metadata, mut log, mut quorum) = (None, None, None, None);
     match mutation {
         Some(Mutation::Replica(rule)) => replica = Some(rule),
         Some(Mutation::Metadata(rule)) => metadata = Some(rule),
         Some(Mutation::Log(rule)) => log = Some(rule),
+        Some(Mutation::Quorum(rule)) => quorum = Some(rule),
         _ => {}
     }
     klamm_replica::mutation::with(replica, || {
-        klamm_metadata::mutation::with(metadata, || klamm_log::mutation::with(log, body))
+        klamm_metadata::mutation::with(metadata, || {
+            klamm_log::mutation::with(log, || klamm_quorum::mutation::with(quorum, body))
+        })
     })
 }
 
@@ -101,6 +107,7 @@ pub fn all() -> Vec<Mutation> {
         all.extend(klamm_replica::mutation::Mutation::ALL.map(Mutation::Replica));
         all.extend(klamm_metadata::mutation::Mutation::ALL.map(Mutation::Metadata));
         all.extend(klamm_log::mutation::Mutation::ALL.map(Mutation::Log));
+        all.extend(klamm_quorum::mutation::Mutation::ALL.map(Mutation::Quorum));
     }
     all
 }

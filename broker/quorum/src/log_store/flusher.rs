@@ -5,13 +5,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc;
 
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 
 use super::Shared;
 use super::state_files;
+use crate::mutation::{self, Mutation};
+use crate::runtime::{self, Worker};
 use crate::types::{LogId, TypeConfig, Vote};
 
 pub(super) type Done = oneshot::Sender<io::Result<()>>;
@@ -34,22 +35,27 @@ pub(super) enum Write {
     Close(Done),
 }
 
-/// Runs until every sender is gone.
-pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::Receiver<Write>) {
+/// Starts the thread. It runs until every sender is gone.
+pub(super) fn start(shared: Arc<Shared>) -> io::Result<Worker<Write>> {
     let mut failed = None;
-    while let Ok(first) = queue.recv() {
-        let mut appends = Appends::default();
-        for write in std::iter::once(first).chain(queue.try_iter()) {
-            match write {
-                Write::Append { end, flushed } => appends.push(end, flushed),
-                other => {
-                    appends.flush(shared, &mut failed);
-                    perform(shared, other, &mut failed);
-                }
+    runtime::worker("metadata-flusher", move |writes| run(&shared, &mut failed, writes))
+}
+
+fn run(shared: &Shared, failed: &mut Option<Failure>, writes: &mut dyn Iterator<Item = Write>) {
+    let mut appends = Appends::default();
+    for write in writes {
+        match write {
+            Write::Append { flushed, .. } if mutation::is_active(Mutation::AppendAcknowledgedBeforeSync) => {
+                flushed.io_completed(Ok(()));
+            }
+            Write::Append { end, flushed } => appends.push(end, flushed),
+            other => {
+                appends.flush(shared, failed);
+                perform(shared, other, failed);
             }
         }
-        appends.flush(shared, &mut failed);
     }
+    appends.flush(shared, failed);
 }
 
 /// Appends that wait for the same flush.

@@ -12,6 +12,7 @@ use klamm_log::{Disk, DiskFile, OpenMode};
 use super::Shared;
 use crate::codec::{Reader, put_log_id, put_vote};
 use crate::files;
+use crate::mutation::{self, Mutation};
 use crate::sealed::{read, seal};
 use crate::types::{LogId, Vote};
 
@@ -21,7 +22,11 @@ const COMMITTED: &str = "committed";
 
 pub(super) fn save_vote(shared: &Shared, vote: &Vote) -> io::Result<()> {
     let bytes = seal(|out| put_vote(out, vote));
-    files::write_atomic(&*shared.disk, &shared.dir.join(VOTE), &bytes)?;
+    if mutation::is_active(Mutation::VoteNotSynced) {
+        files::write_unsynced(&*shared.disk, &shared.dir.join(VOTE), &bytes)?;
+    } else {
+        files::write_atomic(&*shared.disk, &shared.dir.join(VOTE), &bytes)?;
+    }
     shared.state.lock().vote = Some(*vote);
     Ok(())
 }

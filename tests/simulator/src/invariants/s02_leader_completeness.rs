@@ -1,17 +1,29 @@
 //! S2: every leader has all that was committed before, and so has everybody who could be elected.
 
+use std::collections::BTreeMap;
+
 use super::ledger::Ledger;
 use super::{Invariant, Verdict};
-use crate::history::ServerEvent;
+use crate::history::{ClientEvent, ServerEvent};
 
 #[derive(Default)]
 pub(super) struct LeaderCompleteness {
     ledger: Ledger,
+    /// The last proposal that was answered as committed in each controller epoch.
+    proposals: BTreeMap<i32, i64>,
 }
 
 impl Invariant for LeaderCompleteness {
     fn name(&self) -> &'static str {
         "S2 leader completeness"
+    }
+
+    fn client(&mut self, event: &ClientEvent) -> Verdict {
+        if let ClientEvent::ProposalCommitted { offset, epoch, .. } = event {
+            let last = self.proposals.entry(*epoch).or_insert(*offset);
+            *last = (*last).max(*offset);
+        }
+        Ok(())
     }
 
     fn server(&mut self, event: &ServerEvent) -> Verdict {
@@ -32,6 +44,14 @@ impl Invariant for LeaderCompleteness {
                 compared.map_err(|what| {
                     format!("leader {node} of partition {partition} in epoch {epoch}: {what}")
                 })
+            }
+            ServerEvent::ControllerLeads { controller, epoch, log_end, .. } => {
+                match self.proposals.range(..*epoch).find(|(_, offset)| *offset >= log_end) {
+                    Some((of, offset)) => Err(format!(
+                        "controller {controller} leads in epoch {epoch} with a log that ends at {log_end}; offset {offset} was committed in epoch {of}"
+                    )),
+                    None => Ok(()),
+                }
             }
             ServerEvent::Candidate { node, partition, end } if *end < self.ledger.end(*partition) => {
                 let committed = self.ledger.end(*partition);

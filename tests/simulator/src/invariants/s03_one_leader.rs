@@ -9,6 +9,7 @@ use crate::history::ServerEvent;
 pub(super) struct OneLeader {
     leaders: BTreeMap<(usize, i32), (usize, u32)>,
     controllers: BTreeMap<i32, usize>,
+    processes: BTreeMap<i32, (usize, u32)>,
 }
 
 impl Invariant for OneLeader {
@@ -28,6 +29,14 @@ impl Invariant for OneLeader {
                     "epoch {epoch} of partition {partition} is led by process {process} of node {node} and was led by process {} of node {}",
                     known.1, known.0
                 ))
+            }
+            ServerEvent::ControllerLeads { controller, process, epoch, .. } => {
+                let leader = (*controller, *process);
+                let known = *self.processes.entry(*epoch).or_insert(leader);
+                if known == leader {
+                    return Ok(());
+                }
+                Err(format!("processes {known:?} and {leader:?} of controllers lead in epoch {epoch}"))
             }
             ServerEvent::ControllerElected { controller, epoch } => {
                 let known = *self.controllers.entry(*epoch).or_insert(*controller);

@@ -1,6 +1,9 @@
-//! S4: leader epochs, partition epochs, broker epochs and controller epochs rise, restarts or not.
+//! S4: leader epochs, partition epochs, broker epochs and controller epochs rise, restarts or not; and a controller's disk
+//! that is not replaced keeps its vote and all that it knew to be committed.
 
 use std::collections::BTreeMap;
+
+use klamm_quorum::LogPositions;
 
 use super::{Invariant, Verdict};
 use crate::history::ServerEvent;
@@ -10,6 +13,48 @@ pub(super) struct EpochsRise {
     partitions: BTreeMap<usize, (i32, i32)>,
     brokers: BTreeMap<usize, i64>,
     controller: i32,
+    /// Vote and committed position by controller and disk.
+    recorded: BTreeMap<(usize, u32), Recorded>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Recorded {
+    process: u32,
+    vote: Option<(i32, u64, bool)>,
+    /// What this process knows to be committed, and what any of this disk did.
+    committed: i64,
+    ever: i64,
+}
+
+impl EpochsRise {
+    fn controller_stands(
+        &mut self,
+        disk: (usize, u32),
+        process: u32,
+        vote: Option<(i32, u64, bool)>,
+        log: &LogPositions,
+    ) -> Verdict {
+        let known = self.recorded.entry(disk).or_default();
+        let before = *known;
+        *known = Recorded { process, vote, committed: log.committed, ever: before.ever.max(log.committed) };
+        let voted_twice = match (before.vote, vote) {
+            // Who voted for one and hears that another was elected in the same epoch follows that one.
+            (Some(old), Some(new)) => new.0 < old.0 || new.0 == old.0 && new.1 != old.1 && !new.2,
+            (old, new) => old.is_some() && new.is_none(),
+        };
+        if voted_twice {
+            return Err(format!("controller and disk {disk:?} had voted {:?}, and now {vote:?}", before.vote));
+        }
+        // The position itself is a cache that a loss of power may take; the entries are not.
+        let goes_back = process == before.process && log.committed < before.committed;
+        if goes_back || log.log_end < before.ever {
+            return Err(format!(
+                "controller and disk {disk:?} knew {} to be committed, and now has {log:?}",
+                before.ever
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Invariant for EpochsRise {
@@ -31,6 +76,9 @@ impl Invariant for EpochsRise {
                 if *epoch < old {
                     return Err(format!("broker epoch of node {node} goes from {old} to {epoch}"));
                 }
+            }
+            ServerEvent::ControllerStands { controller, disk, process, vote, log } => {
+                self.controller_stands((*controller, *disk), *process, *vote, log)?;
             }
             ServerEvent::ControllerElected { epoch, .. } => {
                 if *epoch <= self.controller {

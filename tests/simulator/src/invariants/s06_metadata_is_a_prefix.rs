@@ -1,11 +1,16 @@
 //! S6: what a broker knows of the metadata is a prefix of the controllers' log, which has its registration before anybody
-//! is sent there (KIP-631), and no leader takes an ISR for committed that is not in the log.
+//! is sent there (KIP-631), and no leader takes an ISR for committed that is not in the log. Controllers apply the same entries.
+
+use std::collections::BTreeMap;
 
 use super::{Invariant, Verdict};
 use crate::history::ServerEvent;
 
 #[derive(Default)]
-pub(super) struct MetadataIsAPrefix;
+pub(super) struct MetadataIsAPrefix {
+    /// Epoch and hash of each entry that a controller applied.
+    entries: BTreeMap<i64, (i32, u64)>,
+}
 
 impl Invariant for MetadataIsAPrefix {
     fn name(&self) -> &'static str {
@@ -23,6 +28,16 @@ impl Invariant for MetadataIsAPrefix {
             ServerEvent::IsrTaken { partition, partition_epoch, is_committed: false } => Err(format!(
                 "an ISR of partition {partition} in partition epoch {partition_epoch} was never committed"
             )),
+            ServerEvent::EntryApplied { controller, offset, epoch, hash } => {
+                let known = *self.entries.entry(*offset).or_insert((*epoch, *hash));
+                if known == (*epoch, *hash) {
+                    return Ok(());
+                }
+                Err(format!(
+                    "controller {controller} applied another entry at offset {offset} in epoch {epoch} than others in epoch {}",
+                    known.0
+                ))
+            }
             _ => Ok(()),
         }
     }
