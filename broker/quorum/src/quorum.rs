@@ -224,7 +224,7 @@ impl Quorum {
 
     /// The leader epoch of an entry that is applied here; `None` when it is not yet, or no longer in the log.
     pub fn epoch_at(&self, offset: i64) -> Result<Option<i32>, QuorumError> {
-        fetch::epoch_at(&self.inner.log, offset, self.inner.image.borrow().offset())
+        fetch::epoch_at(&self.inner.log, &self.inner.snapshots, offset, self.inner.image.borrow().offset())
     }
 
     /// Asks a quorum whether this node still leads and waits until everything committed before the call is applied here.
