@@ -91,7 +91,11 @@ fn main() -> Result<ExitCode> {
 }
 
 fn options(args: &Args) -> Result<Option<Options>> {
-    let mut options = Options { duration_ms: args.duration.unwrap_or(DURATION_MS), trace: args.trace, ..Options::default() };
+    let mut options = Options {
+        duration_ms: args.duration.unwrap_or(DURATION_MS),
+        trace: args.trace,
+        ..Options::default()
+    };
     match args.faults.as_deref() {
         Some("list") => {
             Family::ALL.iter().for_each(|family| println!("{}", family.name()));

@@ -100,7 +100,8 @@ pub fn replay_command(seed: u64, options: &Options) -> String {
     command += &format!(" -- --world quorum --seed {seed} --duration {}", options.duration_ms);
     if options.faults != Fault::ALL {
         let names: Vec<String> = options.faults.iter().map(|fault| fault.name()).collect();
-        command += &format!(" --faults {}", if names.is_empty() { "none".to_owned() } else { names.join(",") });
+        command +=
+            &format!(" --faults {}", if names.is_empty() { "none".to_owned() } else { names.join(",") });
     }
     if let Some(mutation) = options.mutation {
         command += &format!(" --mutation {}", mutation.name());

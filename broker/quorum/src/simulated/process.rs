@@ -133,7 +133,8 @@ impl<F: Future> Future for Within<F> {
         CURRENT.set(before);
         polled.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without text");
+            let text =
+                text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without text");
             self.process.state.lock().panicked.get_or_insert_with(|| text.to_owned());
             resume_unwind(panic)
         })

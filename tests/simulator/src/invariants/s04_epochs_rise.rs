@@ -1,5 +1,6 @@
 //! S4: leader epochs, partition epochs, broker epochs and controller epochs rise, restarts or not; and a controller's disk
-//! that is not replaced keeps its vote and all that it knew to be committed.
+//! that is not replaced keeps its vote and its snapshot. What a process knows to be committed grows; the next one learns it
+//! anew, as a leader may have committed what only others had synced.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +22,8 @@ pub(super) struct EpochsRise {
 struct Recorded {
     process: u32,
     vote: Option<(i32, u64, bool)>,
-    /// What this process knows to be committed, and what any of this disk did.
     committed: i64,
-    ever: i64,
+    kept: (i64, i64),
 }
 
 impl EpochsRise {
@@ -36,21 +36,24 @@ impl EpochsRise {
     ) -> Verdict {
         let known = self.recorded.entry(disk).or_default();
         let before = *known;
-        *known = Recorded { process, vote, committed: log.committed, ever: before.ever.max(log.committed) };
+        *known = Recorded { process, vote, committed: log.committed, kept: (log.purged, log.snapshot) };
         let voted_twice = match (before.vote, vote) {
             // Who voted for one and hears that another was elected in the same epoch follows that one.
             (Some(old), Some(new)) => new.0 < old.0 || new.0 == old.0 && new.1 != old.1 && !new.2,
             (old, new) => old.is_some() && new.is_none(),
         };
         if voted_twice {
-            return Err(format!("controller and disk {disk:?} had voted {:?}, and now {vote:?}", before.vote));
+            return Err(format!(
+                "controller and disk {disk:?} had voted {:?}, and now {vote:?}",
+                before.vote
+            ));
         }
         // The position itself is a cache that a loss of power may take; the entries are not.
         let goes_back = process == before.process && log.committed < before.committed;
-        if goes_back || log.log_end < before.ever {
+        if goes_back || log.purged < before.kept.0 || log.snapshot < before.kept.1 {
             return Err(format!(
-                "controller and disk {disk:?} knew {} to be committed, and now has {log:?}",
-                before.ever
+                "controller and disk {disk:?} had committed {}, and purged and snapshot {:?}; now it has {log:?}",
+                before.committed, before.kept
             ));
         }
         Ok(())

@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::history::ClientEvent;
-use crate::random::Random;
 use crate::raft::world::World;
+use crate::random::Random;
 
 /// Clients at a time. Each does something only in milliseconds of its own, so that it does not matter which of two
 /// proposals that fail together is told first: a watch channel of tokio's decides that by chance.
@@ -93,14 +93,7 @@ impl Client {
 }
 
 fn acked(client: u64, value: u64, offset: i64) -> ClientEvent {
-    ClientEvent::Acked {
-        producer: client.cast_signed(),
-        epoch: 0,
-        partition: 0,
-        sequence: 0,
-        value,
-        offset,
-    }
+    ClientEvent::Acked { producer: client.cast_signed(), epoch: 0, partition: 0, sequence: 0, value, offset }
 }
 
 fn records(value: u64) -> Vec<Record> {

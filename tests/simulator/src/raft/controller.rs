@@ -77,7 +77,8 @@ pub(super) fn peer(controller: usize) -> Peer {
 fn config(controller: usize, disk: u32, founders: usize, auto_join: bool) -> QuorumConfig {
     let (me, dir) = (peer(controller), PathBuf::from("/data/__cluster_metadata-0"));
     let voters = (0..founders).map(peer).collect();
-    let mut config = QuorumConfig::new(me.id, directory(controller, disk), "simulated".to_owned(), dir, voters);
+    let mut config =
+        QuorumConfig::new(me.id, directory(controller, disk), "simulated".to_owned(), dir, voters);
     config.endpoint = me;
     config.auto_join = auto_join;
     config.replace_after = Duration::from_millis(600);
@@ -106,7 +107,8 @@ impl World {
         let (process, fuse, number) = (Process::new(seed), FusedDisk::new(one.disk.clone()), one.processes);
         process.set_disk_time(Duration::ZERO, Duration::from_millis(DISK_MS));
         let config = config(controller, one.number, self.founders, self.auto_join);
-        one.running = Some(Running { process: process.clone(), fuse: fuse.clone(), quorum: None, power: false });
+        one.running =
+            Some(Running { process: process.clone(), fuse: fuse.clone(), quorum: None, power: false });
         let wire = Wire { world: self.clone(), from: controller, process: number };
         let world = self.clone();
         tokio::spawn(async move {

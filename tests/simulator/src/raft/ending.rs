@@ -8,9 +8,9 @@ use klamm_quorum::{Quorum, QuorumStatus};
 use tokio::time::sleep;
 
 use crate::history::ServerEvent;
-use crate::random::Random;
 use crate::raft::client::{CLIENTS, Client, Outcome};
 use crate::raft::world::World;
+use crate::random::Random;
 
 /// Virtual time in which the quorum comes to rest.
 const REST: Duration = Duration::from_secs(20);
@@ -105,7 +105,10 @@ impl World {
             let Some((_, _, quorum)) = self.running(controller) else { continue };
             let own = quorum.image().borrow().clone();
             let is_prefix = own.to_snapshot() == image.to_snapshot();
-            self.tell(controller, &ServerEvent::ImageApplied { node: controller, offset: own.offset(), is_prefix });
+            self.tell(
+                controller,
+                &ServerEvent::ImageApplied { node: controller, offset: own.offset(), is_prefix },
+            );
         }
         self.tell_records(&image, &leader);
         let at = self.now();
@@ -114,8 +117,10 @@ impl World {
 
     fn tell_records(&self, image: &Image, leader: &Quorum) {
         let applied = self.book.lock().applied.clone();
-        let records: Vec<(i64, u64)> =
-            applied.iter().flat_map(|(offset, values)| values.iter().map(|value| (*offset, *value))).collect();
+        let records: Vec<(i64, u64)> = applied
+            .iter()
+            .flat_map(|(offset, values)| values.iter().map(|value| (*offset, *value)))
+            .collect();
         let topics = image.topics().count();
         let is_prefix = records.len() == topics;
         if !is_prefix {

@@ -9,9 +9,9 @@ use klamm_quorum::{Peer, Transport, TransportError};
 use tokio::sync::oneshot;
 
 use crate::history::hash;
-use crate::random::Random;
 use crate::raft::book::kind;
 use crate::raft::world::World;
+use crate::random::Random;
 
 /// What messages meet at the moment.
 pub(super) struct Network {
@@ -58,18 +58,18 @@ pub(super) struct Wire {
 }
 
 impl Transport for Wire {
-    async fn call(
-        &self,
-        peer: Peer,
-        api: i16,
-        payload: Bytes,
-        _: Duration,
-    ) -> Result<Bytes, TransportError> {
+    async fn call(&self, peer: Peer, api: i16, payload: Bytes, _: Duration) -> Result<Bytes, TransportError> {
         let to = World::index_of(peer.id);
         let (answer, answered) = oneshot::channel();
         if self.world.speaks(self.from, self.process) {
-            let message =
-                Message { from: self.from, process: self.process, to, api, payload, world: self.world.clone() };
+            let message = Message {
+                from: self.from,
+                process: self.process,
+                to,
+                api,
+                payload,
+                world: self.world.clone(),
+            };
             // What was sent arrives, whether or not somebody still waits for the answer.
             if self.world.network.lock().comes_twice() {
                 let (unheard, _) = oneshot::channel();

@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep};
 
 use super::{Options, Report};
 use crate::history::ServerEvent;
-use crate::random::Random;
 use crate::raft::book::Book;
 use crate::raft::client::{CLIENTS, Client};
 use crate::raft::controller::Controller;
 use crate::raft::faults::Fault;
 use crate::raft::network::Network;
+use crate::random::Random;
 
 /// Between two looks at the controllers.
 const LOOK: Duration = Duration::from_millis(5);
