@@ -58,10 +58,12 @@ pub(crate) fn write_atomic(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Re
     path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
 }
 
-/// As [`write_atomic`], but nothing is durable: what rules that are broken on purpose do.
+/// As [`write_atomic`], but the new name is not durable: what rules that are broken on purpose do.
 pub(crate) fn write_unsynced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_added_extension("tmp");
-    write_all_at(&*disk.open(&temporary, OpenMode::Replace)?, bytes, 0)?;
+    let file = disk.open(&temporary, OpenMode::Replace)?;
+    write_all_at(&*file, bytes, 0)?;
+    file.sync_data()?;
     disk.rename(&temporary, path)
 }
 

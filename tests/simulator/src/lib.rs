@@ -5,11 +5,11 @@
 //! `broker/server/src/partition`, `metadata`, `group` and `lifecycle` is written again in `node`, in the same shape, as
 //! the server's own cannot run without tokio. A bug of that glue shows here only if it was written here, too.
 //!
-//! **Raft is not simulated.** The metadata quorum is a model: one committed log of record batches, an active controller
+//! **In this world raft is a model.** The metadata quorum is one committed log of record batches, an active controller
 //! that decides with the real controller code, proposals that take time and may or may not survive an election, a
 //! replaced controller that does not know yet and whose proposals fail, voters whose image lags, and a quorum without a
-//! majority. openraft itself, fetch sessions, requests' encoding, transactions, compaction and retention are tested
-//! elsewhere.
+//! majority. [`raft`] is a second world, in which the real quorum runs, openraft included. Fetch sessions, requests'
+//! encoding, transactions, compaction and retention are tested elsewhere.
 //!
 //! | module | one thing |
 //! |---|---|
@@ -22,6 +22,7 @@
 //! | `faults` | what strikes, when, and what it does |
 //! | `history` | what the invariants are told |
 //! | `invariants` | the properties, one file each |
+//! | `raft` | the other world: controllers, and nothing else |
 //! | `mutation` | rules broken on purpose, to show that the properties notice |
 //!
 //! A property that does not hold is printed with its seed and one command that runs it again, with its trace.
