@@ -1,7 +1,7 @@
 //! The metadata quorum as a model: one committed log, and controllers of which one is active.
 //!
-//! Raft is a model here; the real one runs in [`crate::raft`]. What brokers can see of it is: an active controller that decides with the real
-//! [`Controller`] code, proposals that take time, an election in the middle of one, a controller that does not know yet
+//! Raft is a model here; the real one runs in [`crate::raft`]. What brokers can see of it is: an active controller that
+//! decides with the real [`Controller`] code, proposals that take time, an election in the middle of one, a controller that does not know yet
 //! that it was replaced and whose proposals fail, a quorum without a majority, and voters whose image lags.
 
 mod active;

@@ -66,7 +66,7 @@ impl Controller {
 }
 
 pub(super) fn directory(controller: usize, disk: u32) -> Uuid {
-    Uuid::from_u128(u128::from(disk + 1) << 64 | controller as u128 + 1)
+    Uuid::from_u128((u128::from(disk + 1) << 64) | (controller as u128 + 1))
 }
 
 pub(super) fn peer(controller: usize) -> Peer {
