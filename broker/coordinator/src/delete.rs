@@ -10,7 +10,7 @@ use crate::shard::{Effects, GroupShard};
 
 impl GroupShard {
     pub(crate) fn delete_group(&mut self, call: &Call, group_id: Str, effects: &mut Effects) {
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         let error = match self.groups.get_mut(&*group_id) {
             None => ErrorCode::GroupIdNotFound,
             Some(group) if !group.is(GroupState::Empty) => ErrorCode::NonEmptyGroup,

@@ -12,6 +12,7 @@ use crate::offsets::Offsets;
 use crate::protocols::OfferedProtocols;
 use crate::records;
 use crate::reply::{GroupReply, join_error, sync_error};
+use crate::request::Now;
 use crate::shard::Effects;
 
 /// The protocol type of consumers: only its subscriptions are understood by the coordinator.
@@ -66,7 +67,7 @@ impl JoinTimer {
 /// What a group needs to act: the settings, the time, and where replies and records go.
 pub(crate) struct Turn<'a> {
     pub(crate) config: &'a GroupConfig,
-    pub(crate) now_ms: i64,
+    pub(crate) now: Now,
     pub(crate) effects: &'a mut Effects,
 }
 
@@ -77,7 +78,7 @@ impl Turn<'_> {
 
     /// `timeout_ms` from now; a negative timeout is none.
     pub(crate) fn deadline(&self, timeout_ms: i32) -> i64 {
-        self.now_ms.saturating_add(i64::from(timeout_ms.max(0)))
+        self.now.steady_ms.saturating_add(i64::from(timeout_ms.max(0)))
     }
 }
 
@@ -151,9 +152,9 @@ impl Group {
             && self.offsets.is_empty()
     }
 
-    pub(crate) fn transition_to(&mut self, state: GroupState, now_ms: i64) {
+    pub(crate) fn transition_to(&mut self, state: GroupState, now: Now) {
         self.state = state;
-        self.state_since = Some(now_ms);
+        self.state_since = Some(now.wall_ms);
     }
 
     // ---- members -----------------------------------------------------------------------------------------------

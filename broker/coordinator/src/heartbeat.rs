@@ -10,7 +10,7 @@ use crate::shard::{Effects, GroupShard};
 
 impl GroupShard {
     pub(crate) fn heartbeat(&mut self, call: &Call, request: &HeartbeatRequest, effects: &mut Effects) {
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         let result = match self.groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId),
             None => Err(ErrorCode::UnknownMemberId),

@@ -68,7 +68,7 @@ impl GroupShard {
         if valid.is_ok() && applicant.member_id.is_empty() {
             self.group_or_new(&request.group_id);
         }
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         match (valid, self.groups.get_mut(&*request.group_id)) {
             (Err(error), _) => applicant.refuse(&applicant.member_id, error, &mut turn),
             (Ok(()), None) => applicant.refuse(&applicant.member_id, ErrorCode::UnknownMemberId, &mut turn),

@@ -14,7 +14,7 @@ const BATCHED_SINCE: i16 = 3;
 
 impl GroupShard {
     pub(crate) fn leave(&mut self, call: &Call, mut request: LeaveGroupRequest, effects: &mut Effects) {
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         if call.context.version < BATCHED_SINCE {
             request.members =
                 vec![MemberIdentity { member_id: request.member_id.clone(), ..MemberIdentity::default() }];

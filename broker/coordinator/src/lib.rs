@@ -46,5 +46,5 @@ pub use partition::partition_for_group;
 pub use reply::{
     GroupReply, delete_groups_response, describe_groups_response, list_groups_response, offset_fetch_response,
 };
-pub use request::{GroupRequest, OffsetFetchGroup, RequestContext, split_offset_fetch};
+pub use request::{GroupRequest, Now, OffsetFetchGroup, RequestContext, split_offset_fetch};
 pub use shard::{Effects, GroupShard};

@@ -27,7 +27,7 @@ impl Group {
         }
         self.sync_deadline = None;
         let was_empty = self.is(GroupState::Empty);
-        self.transition_to(GroupState::PreparingRebalance, turn.now_ms);
+        self.transition_to(GroupState::PreparingRebalance, turn.now);
         if was_empty {
             let delay_ms = turn.config.initial_rebalance_delay_ms;
             let remaining_ms = self.rebalance_timeout_ms().saturating_sub(delay_ms).max(0);
@@ -122,7 +122,7 @@ impl Group {
         self.protocol = self.elect_protocol();
         self.pending_sync.clear();
         let next = if self.members.is_empty() { GroupState::Empty } else { GroupState::CompletingRebalance };
-        self.transition_to(next, turn.now_ms);
+        self.transition_to(next, turn.now);
     }
 
     /// Tells every member the new generation and awaits SyncGroup from all of them.

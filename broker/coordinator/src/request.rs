@@ -27,12 +27,28 @@ pub struct RequestContext {
     pub member_id_seed: uuid::Uuid,
 }
 
+/// The time of a call, by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds of a clock that never jumps, of this process alone: what sessions, rebalances and deadlines are measured by.
+    pub steady_ms: i64,
+    /// Milliseconds since the Unix epoch: what is stored with offsets and groups, and compared with what was stored.
+    pub wall_ms: i64,
+}
+
+/// Both clocks show the same.
+impl From<i64> for Now {
+    fn from(now_ms: i64) -> Self {
+        Self { steady_ms: now_ms, wall_ms: now_ms }
+    }
+}
+
 /// A request on its way through the shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) token: u64,
     pub(crate) context: RequestContext,
-    pub(crate) now_ms: i64,
+    pub(crate) now: Now,
 }
 
 /// OffsetFetch for one group.

@@ -10,10 +10,10 @@ impl Group {
     pub(crate) fn on_deadline(&mut self, turn: &mut Turn<'_>) {
         self.expire_pending_members(turn);
         self.expire_sessions(turn);
-        if self.join_timer.is_some_and(|timer| timer.at() <= turn.now_ms) {
+        if self.join_timer.is_some_and(|timer| timer.at() <= turn.now.steady_ms) {
             self.on_join_timer(turn);
         }
-        if self.sync_deadline.is_some_and(|at| at <= turn.now_ms) {
+        if self.sync_deadline.is_some_and(|at| at <= turn.now.steady_ms) {
             self.on_sync_deadline(turn);
         }
         self.earliest = self.earliest_deadline();
@@ -22,7 +22,7 @@ impl Group {
     /// Ids handed out with MEMBER_ID_REQUIRED that were never used no longer hold up a rebalance.
     fn expire_pending_members(&mut self, turn: &mut Turn<'_>) {
         let before = self.pending_join.len();
-        self.pending_join.retain(|_, deadline| *deadline > turn.now_ms);
+        self.pending_join.retain(|_, deadline| *deadline > turn.now.steady_ms);
         if self.pending_join.len() < before {
             self.complete_join_if_all_joined(turn);
         }
@@ -30,7 +30,8 @@ impl Group {
 
     /// Members that were not heard of within their session timeout are gone; the others rebalance.
     fn expire_sessions(&mut self, turn: &mut Turn<'_>) {
-        let is_expired = |member: &&Member| member.session_deadline <= turn.now_ms && !member.may_be_silent();
+        let is_expired =
+            |member: &&Member| member.session_deadline <= turn.now.steady_ms && !member.may_be_silent();
         let expired: Vec<Str> =
             self.members.values().filter(is_expired).map(|member| member.id.clone()).collect();
         if expired.is_empty() {

@@ -9,7 +9,7 @@ use crate::config::GroupConfig;
 use crate::group::{Group, Turn};
 use crate::records::{self, KeyValue, Record};
 use crate::reply::GroupReply;
-use crate::request::{Call, GroupRequest, RequestContext};
+use crate::request::{Call, GroupRequest, Now, RequestContext};
 
 /// What a call to the shard asks of its caller.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,15 +75,16 @@ impl GroupShard {
     }
 
     /// Everything has been replayed: members of the loaded groups must be heard of within their session timeouts.
-    pub fn on_loaded(&mut self, now_ms: i64) -> Effects {
+    pub fn on_loaded(&mut self, now: impl Into<Now>) -> Effects {
+        let now = now.into();
         let mut effects = Effects::default();
-        self.next_expiry = Some(self.expiry_after(now_ms));
+        self.next_expiry = Some(self.expiry_after(now));
         let group_ids: Vec<Str> = self.groups.keys().cloned().collect();
         for group_id in &group_ids {
             if let Some(group) = self.groups.get_mut(&**group_id) {
-                group.on_loaded(&mut Turn { config: &self.config, now_ms, effects: &mut effects });
+                group.on_loaded(&mut Turn { config: &self.config, now, effects: &mut effects });
             }
-            self.settle(group_id, now_ms, &mut effects);
+            self.settle(group_id, now, &mut effects);
         }
         effects
     }
@@ -95,18 +96,19 @@ impl GroupShard {
         token: u64,
         context: RequestContext,
         request: GroupRequest,
-        now_ms: i64,
+        now: impl Into<Now>,
     ) -> Effects {
+        let now = now.into();
         let mut effects = Effects::default();
-        self.take_cancellations(now_ms, &mut effects);
+        self.take_cancellations(now, &mut effects);
         let group_id = request.group_id().cloned();
         let may_wait = matches!(request, GroupRequest::Join(_) | GroupRequest::Sync(_));
-        self.dispatch(&Call { token, context, now_ms }, request, &mut effects);
+        self.dispatch(&Call { token, context, now }, request, &mut effects);
         if let Some(group_id) = group_id {
             if may_wait {
                 self.waiting.insert(token, Str::copy_from(&group_id));
             }
-            self.settle(&group_id, now_ms, &mut effects);
+            self.settle(&group_id, now, &mut effects);
         }
         self.forget_answered(&effects);
         effects
@@ -133,28 +135,29 @@ impl GroupShard {
 
     /// Acts on every deadline that has come. To be called when [`next_deadline`](Self::next_deadline) has passed;
     /// calling it early does no harm.
-    pub fn tick(&mut self, now_ms: i64) -> Effects {
+    pub fn tick(&mut self, now: impl Into<Now>) -> Effects {
+        let now = now.into();
         let mut effects = Effects::default();
-        self.take_cancellations(now_ms, &mut effects);
+        self.take_cancellations(now, &mut effects);
         let mut due = Vec::new();
-        while self.timers.first().is_some_and(|(at, _)| *at <= now_ms) {
+        while self.timers.first().is_some_and(|(at, _)| *at <= now.steady_ms) {
             due.extend(self.timers.pop_first());
         }
         for (_, group_id) in due {
             if let Some(group) = self.groups.get_mut(&*group_id) {
                 group.armed = i64::MAX;
             }
-            self.settle(&group_id, now_ms, &mut effects);
+            self.settle(&group_id, now, &mut effects);
         }
-        if self.next_expiry.is_some_and(|at| at <= now_ms) {
-            self.expire_offsets(now_ms, &mut effects);
-            self.next_expiry = Some(self.expiry_after(now_ms));
+        if self.next_expiry.is_some_and(|at| at <= now.steady_ms) {
+            self.expire_offsets(now, &mut effects);
+            self.next_expiry = Some(self.expiry_after(now));
         }
         self.forget_answered(&effects);
         effects
     }
 
-    /// When [`tick`](Self::tick) must be called next, Unix ms; in the past means now.
+    /// When [`tick`](Self::tick) must be called next, by the steady clock; in the past means now.
     pub fn next_deadline(&self) -> Option<i64> {
         if !self.cancelled.is_empty() {
             return Some(i64::MIN);
@@ -177,22 +180,22 @@ impl GroupShard {
         self.groups.entry(id.clone()).or_insert_with(|| Group::new(id))
     }
 
-    fn take_cancellations(&mut self, now_ms: i64, effects: &mut Effects) {
+    fn take_cancellations(&mut self, now: Now, effects: &mut Effects) {
         for token in std::mem::take(&mut self.cancelled) {
             let Some(group_id) = self.waiting.remove(&token) else { continue };
             if let Some(group) = self.groups.get_mut(&*group_id) {
-                group.on_cancelled(token, &mut Turn { config: &self.config, now_ms, effects });
+                group.on_cancelled(token, &mut Turn { config: &self.config, now, effects });
             }
-            self.settle(&group_id, now_ms, effects);
+            self.settle(&group_id, now, effects);
         }
     }
 
     /// After a group may have changed: acts on deadlines that have come already, arms its timer, forgets it if nothing
     /// is left of it.
-    fn settle(&mut self, group_id: &str, now_ms: i64, effects: &mut Effects) {
+    fn settle(&mut self, group_id: &str, now: Now, effects: &mut Effects) {
         let Some(group) = self.groups.get_mut(group_id) else { return };
-        if group.earliest <= now_ms {
-            group.on_deadline(&mut Turn { config: &self.config, now_ms, effects });
+        if group.earliest <= now.steady_ms {
+            group.on_deadline(&mut Turn { config: &self.config, now, effects });
         }
         let wanted = if group.is_vacant() { i64::MAX } else { group.earliest };
         if group.armed != wanted {
@@ -215,7 +218,7 @@ impl GroupShard {
         }
     }
 
-    fn expiry_after(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_add(self.config.offsets_retention_check_interval_ms.max(1))
+    fn expiry_after(&self, now: Now) -> i64 {
+        now.steady_ms.saturating_add(self.config.offsets_retention_check_interval_ms.max(1))
     }
 }

@@ -17,7 +17,7 @@ const PROTOCOL_REQUIRED_SINCE: i16 = 5;
 
 impl GroupShard {
     pub(crate) fn sync(&mut self, call: &Call, request: &SyncGroupRequest, effects: &mut Effects) {
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         let group = self.groups.get_mut(&*request.group_id);
         let checked = match group {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId),
@@ -84,7 +84,7 @@ impl Group {
         for (member_id, member) in &mut self.members {
             member.assignment = assignments.remove(&**member_id).unwrap_or_default();
         }
-        self.transition_to(GroupState::Stable, turn.now_ms);
+        self.transition_to(GroupState::Stable, turn.now);
         if self.store(turn, |member| member.assignment.clone()) {
             self.propagate_assignments(turn);
         } else {

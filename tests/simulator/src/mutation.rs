@@ -42,6 +42,8 @@ pub enum Mutation {
     DamageCutAtOnce,
     /// A disk counts as full until a write succeeds, also when nothing is left to write.
     DiskFullRemembered,
+    /// Lags of replicas, their pauses and the sessions of group members are measured by the wall clock, which jumps.
+    PausesByWallClock,
     /// The coordinator answers a commit before it is replicated.
     CommitAnsweredEarly,
 }
@@ -100,6 +102,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::DiskFullRemembered,
         Mutation::DamageCutAtOnce,
         Mutation::RecoveryPointOutlivesTruncation,
+        Mutation::PausesByWallClock,
         Mutation::CommitAnsweredEarly,
     ];
     #[cfg(feature = "mutations")]

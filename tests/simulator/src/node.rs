@@ -38,6 +38,7 @@ use start::Process;
 
 use crate::disk::FusedDisk;
 use crate::message::{Key, Message};
+use crate::mutation::{Mutation, is_active};
 use crate::outbox::{Outbox, Touch};
 use crate::party::Party;
 use crate::queue::{Event, MS, Micros, NodeTimer};
@@ -113,8 +114,16 @@ impl Node {
     }
 
     /// The wall clock.
-    fn now_ms(&self, out: &Outbox) -> i64 {
+    fn wall_ms(&self, out: &Outbox) -> i64 {
         out.now_ms() + self.skew_ms
+    }
+
+    /// The clock of this process that never jumps, though it begins where the wall clock was.
+    fn steady_ms(&self, out: &Outbox) -> i64 {
+        match is_active(Mutation::PausesByWallClock) {
+            true => self.wall_ms(out),
+            false => out.now_ms() + self.process.as_ref().map_or(0, |process| process.first_skew_ms),
+        }
     }
 
     fn after(&self, delay: Micros, timer: NodeTimer, out: &mut Outbox) {
@@ -173,7 +182,7 @@ impl Node {
         out: &mut Outbox,
         change: impl FnOnce(&mut Replica, i64, &mut Sparks) -> T,
     ) -> Option<T> {
-        let now_ms = self.now_ms(out);
+        let now_ms = self.steady_ms(out);
         let replica = self.process.as_mut()?.replicas.get_mut(key)?.as_mut()?;
         let mut sparks = Sparks::default();
         let result = change(replica, now_ms, &mut sparks);

@@ -34,7 +34,7 @@ impl GroupShard {
         {
             self.group_or_new(&request.group_id);
         }
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         let response = match self.groups.get_mut(&*request.group_id) {
             Some(group) => group.offset_commit(request, &mut turn),
             None if is_simple => Err(ErrorCode::InvalidGroupId),
@@ -58,7 +58,7 @@ impl Group {
             self.restart_session(&request.member_id, turn);
         }
         let expire_timestamp = (request.retention_time_ms != -1)
-            .then(|| turn.now_ms.saturating_add(request.retention_time_ms).max(0));
+            .then(|| turn.now.wall_ms.saturating_add(request.retention_time_ms).max(0));
         let mut buffer = BytesMut::with_capacity(records_size(request));
         turn.effects.records.reserve(request.topics.iter().map(|topic| topic.partitions.len()).sum());
         let topics = request.topics.iter().map(|topic| OffsetCommitResponseTopic {
@@ -106,7 +106,7 @@ impl Group {
                     offset: partition.committed_offset,
                     leader_epoch: partition.committed_leader_epoch,
                     metadata: partition.committed_metadata.clone().unwrap_or_default(),
-                    commit_timestamp: turn.now_ms,
+                    commit_timestamp: turn.now.wall_ms,
                     expire_timestamp,
                 };
                 let record =

@@ -20,7 +20,7 @@ impl GroupShard {
         request: &OffsetDeleteRequest,
         effects: &mut Effects,
     ) {
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         let response = match self.groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId),
             None => Err(ErrorCode::GroupIdNotFound),
@@ -36,7 +36,7 @@ impl GroupShard {
 
     /// Forgets what was committed for topics that no longer exist.
     pub(crate) fn topics_deleted(&mut self, call: &Call, topics: Vec<Str>, effects: &mut Effects) {
-        let mut turn = Turn { config: &self.config, now_ms: call.now_ms, effects };
+        let mut turn = Turn { config: &self.config, now: call.now, effects };
         let topics: BTreeSet<Str> = topics.into_iter().collect();
         for group in self.groups.values_mut() {
             group.offsets.remove_where(&group.id, &mut turn, |topic, _, _| topics.contains(topic));

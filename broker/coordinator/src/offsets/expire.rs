@@ -2,6 +2,7 @@
 
 use crate::group::{Group, GroupState, Turn};
 use crate::offsets::CommittedOffset;
+use crate::request::Now;
 use crate::shard::{Effects, GroupShard};
 
 /// Since when the retention time of a group's offsets runs.
@@ -14,8 +15,8 @@ enum Unused {
 }
 
 impl GroupShard {
-    pub(crate) fn expire_offsets(&mut self, now_ms: i64, effects: &mut Effects) {
-        let mut turn = Turn { config: &self.config, now_ms, effects };
+    pub(crate) fn expire_offsets(&mut self, now: Now, effects: &mut Effects) {
+        let mut turn = Turn { config: &self.config, now, effects };
         for group in self.groups.values_mut() {
             group.expire_offsets(&mut turn);
         }
@@ -27,7 +28,7 @@ impl Group {
     fn expire_offsets(&mut self, turn: &mut Turn<'_>) {
         if let Some(unused) = self.unused() {
             let mut offsets = std::mem::take(&mut self.offsets);
-            let (now_ms, retention_ms) = (turn.now_ms, turn.config.offsets_retention_ms);
+            let (now_ms, retention_ms) = (turn.now.wall_ms, turn.config.offsets_retention_ms);
             offsets.remove_where(&self.id, turn, |topic, _, committed| {
                 is_expired(committed, unused, now_ms, retention_ms) && !self.is_subscribed_to(topic)
             });

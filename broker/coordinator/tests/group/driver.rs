@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use klamm_coordinator::{
-    Effects, GroupConfig, GroupReply, GroupRequest, GroupShard, OffsetFetchGroup, RequestContext,
+    Effects, GroupConfig, GroupReply, GroupRequest, GroupShard, Now, OffsetFetchGroup, RequestContext,
 };
 use klamm_wire::messages::describe_groups_response::DescribedGroup;
 use klamm_wire::messages::heartbeat_request::HeartbeatRequest;
@@ -29,6 +29,8 @@ pub struct Driver {
     pub shard: GroupShard,
     pub config: GroupConfig,
     pub now: i64,
+    /// How far somebody has set the wall clock forward, or back.
+    pub wall_ahead: i64,
     pub log: Vec<(Bytes, Option<Bytes>)>,
     pub replies: BTreeMap<u64, GroupReply>,
     next_token: u64,
@@ -45,7 +47,8 @@ impl Driver {
 
     fn load(config: GroupConfig, log: Vec<(Bytes, Option<Bytes>)>, now: i64) -> Self {
         let shard = GroupShard::new(config.clone());
-        let mut driver = Self { shard, config, now, log, replies: BTreeMap::new(), next_token: 1 };
+        let mut driver =
+            Self { shard, config, now, wall_ahead: 0, log, replies: BTreeMap::new(), next_token: 1 };
         driver.fail_over();
         driver
     }
@@ -61,8 +64,12 @@ impl Driver {
         for (key, value) in &self.log {
             self.shard.replay(key.clone(), value.clone()).expect("a readable record");
         }
-        let effects = self.shard.on_loaded(self.now);
+        let effects = self.shard.on_loaded(self.clocks());
         self.take(effects);
+    }
+
+    pub fn clocks(&self) -> Now {
+        Now { steady_ms: self.now, wall_ms: self.now + self.wall_ahead }
     }
 
     pub fn take(&mut self, effects: Effects) {
@@ -92,7 +99,7 @@ impl Driver {
             version,
             member_id_seed: uuid::Uuid::from_u128(u128::from(token)),
         };
-        (token, self.shard.handle(token, context, request, self.now))
+        (token, self.shard.handle(token, context, request, self.clocks()))
     }
 
     /// Lets time pass, acting on every deadline as it comes.
@@ -100,7 +107,7 @@ impl Driver {
         let until = self.now + ms;
         while let Some(deadline) = self.shard.next_deadline().filter(|deadline| *deadline <= until) {
             self.now = self.now.max(deadline);
-            let effects = self.shard.tick(self.now);
+            let effects = self.shard.tick(self.clocks());
             self.take(effects);
         }
         self.now = until;

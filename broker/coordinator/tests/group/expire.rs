@@ -104,6 +104,23 @@ fn a_retention_time_in_the_commit_overrides_the_brokers() {
 }
 
 #[test]
+fn the_age_of_an_offset_is_counted_by_the_wall_clock_that_brokers_share() {
+    let mut driver = driver();
+    driver.wall_ahead = RETENTION_MS;
+    driver.commit("", -1, "t", 0, 1);
+    // This one's steady clock shows what its wall clock does not.
+    let mut other = driver.reloaded();
+    other.wall_ahead = RETENTION_MS;
+    other.advance(RETENTION_MS - CHECK_MS);
+    assert_eq!(other.offsets(GROUP).len(), 1);
+    other.advance(2 * CHECK_MS);
+    assert_eq!(other.offsets(GROUP).len(), 0);
+    let mut set_back = driver.reloaded();
+    set_back.advance(RETENTION_MS + CHECK_MS);
+    assert_eq!(set_back.offsets(GROUP).len(), 1);
+}
+
+#[test]
 fn offsets_of_deleted_topics_are_removed_from_every_group() {
     let mut driver = driver();
     let members = driver.stable_group(1);

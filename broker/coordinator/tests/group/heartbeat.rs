@@ -34,6 +34,20 @@ fn a_member_that_is_silent_for_its_session_timeout_is_removed() {
 }
 
 #[test]
+fn a_session_neither_ends_nor_lasts_because_the_wall_clock_was_set() {
+    for wall_ahead in [-3_600_000, 3_600_000] {
+        let mut driver = Driver::new();
+        let members = driver.stable_group(2);
+        driver.wall_ahead = wall_ahead;
+        driver.advance(i64::from(SESSION_MS) - 1);
+        assert_eq!(driver.heartbeat(&members[0], 1), ErrorCode::None);
+        driver.advance(1);
+        assert_eq!(driver.heartbeat(&members[0], 1), ErrorCode::RebalanceInProgress);
+        assert_eq!(driver.heartbeat(&members[1], 1), ErrorCode::UnknownMemberId);
+    }
+}
+
+#[test]
 fn a_group_whose_only_member_is_silent_becomes_empty() {
     let mut driver = Driver::new();
     driver.stable_group(1);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::nearby;
 use super::sessions::{Plan, TopicKey, Wanted};
 use super::{Context, decode, encode};
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 use crate::net::connection::{Handled, Outcome};
 use crate::node::Node;
 use crate::partition::{FetchRead, Fetched, Parked, Partition, Reader, Refused};
@@ -64,7 +64,7 @@ pub fn handle(node: &Arc<Node>, context: Context, body: Bytes) -> Handled {
     let limits = limits(node, &request, context.version());
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let is_follower = limits.reader.is_follower();
-    let plan = match node.sessions.plan(request, context.version(), is_follower, now_ms()) {
+    let plan = match node.sessions.plan(request, context.version(), is_follower, steady_ms()) {
         Ok(plan) => plan,
         Err(error) => return refused(&context, error),
     };
@@ -123,7 +123,7 @@ impl Pass {
 
     /// How long the throttle holds back something.
     fn held_for(&self) -> Option<Duration> {
-        let left = self.held_until?.saturating_sub(now_ms()).max(1);
+        let left = self.held_until?.saturating_sub(steady_ms()).max(1);
         Some(Duration::from_millis(u64::try_from(left).unwrap_or(1)))
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::handle::Submission;
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 
 /// Commands decided into one entry.
 const MAX_BURST: usize = 256;
@@ -35,28 +35,7 @@ pub struct ControllerTask {
     node_id: i32,
     /// Which other node led before.
     previous: Option<i32>,
-    clock: Steady,
     last_look: Instant,
-}
-
-/// Unix time that never jumps: sessions must not end because somebody set the clock.
-struct Steady {
-    start: Instant,
-    start_ms: i64,
-}
-
-impl Steady {
-    fn begin() -> Self {
-        Self { start: Instant::now(), start_ms: now_ms() }
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.start_ms.saturating_add(millis(self.start.elapsed()))
-    }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl ControllerTask {
@@ -68,8 +47,8 @@ impl ControllerTask {
         settings: Settings,
         activated: mpsc::UnboundedSender<Arc<Image>>,
     ) -> Self {
-        let (clock, last_look) = (Steady::begin(), Instant::now());
-        Self { quorum, inbox, settings, activated, active: None, node_id, previous: None, clock, last_look }
+        let last_look = Instant::now();
+        Self { quorum, inbox, settings, activated, active: None, node_id, previous: None, last_look }
     }
 
     /// Runs until `stop` is cancelled.
@@ -104,7 +83,7 @@ impl ControllerTask {
         self.last_look = Instant::now();
         if let Some((_, controller)) = self.active.as_mut().filter(|_| stall > STALL) {
             info!(?stall, "the controller could not listen; nobody is fenced for being silent meanwhile");
-            controller.on_stall(millis(stall));
+            controller.on_stall(i64::try_from(stall.as_millis()).unwrap_or(i64::MAX));
         }
     }
 
@@ -124,7 +103,7 @@ impl ControllerTask {
             _ if is_active => {
                 let image = self.image();
                 let mut controller = Controller::new(self.settings.clone());
-                controller.on_become_active(&image, self.previous.take(), self.clock.now_ms());
+                controller.on_become_active(&image, self.previous.take(), steady_ms());
                 info!(epoch, offset = image.offset(), "this node is the active controller");
                 self.active = Some((epoch, controller));
                 // Nobody listens during shutdown.
@@ -144,9 +123,8 @@ impl ControllerTask {
 
     fn sleep(&self) -> Duration {
         let deadline = self.active.as_ref().and_then(|(_, c)| c.next_deadline());
-        let wait = deadline.map_or(MAX_SLEEP, |at| {
-            Duration::from_millis(u64::try_from(at - self.clock.now_ms()).unwrap_or(0))
-        });
+        let wait = deadline
+            .map_or(MAX_SLEEP, |at| Duration::from_millis(u64::try_from(at - steady_ms()).unwrap_or(0)));
         wait.clamp(Duration::from_millis(1), MAX_SLEEP)
     }
 
@@ -164,13 +142,8 @@ impl ControllerTask {
         working.apply(image.offset(), image.epoch(), &records);
         let mut owed: Owed = Vec::with_capacity(burst.len());
         for Submission { command, reply } in burst {
-            let decision = controller.handle(
-                &working,
-                command,
-                self.clock.now_ms(),
-                image.offset() + 1,
-                &mut rand::random,
-            );
+            let decision =
+                controller.handle(&working, command, steady_ms(), image.offset() + 1, &mut rand::random);
             working.apply(working.offset(), working.epoch(), &decision.records);
             records.extend(decision.records);
             owed.push((reply, decision.reply));
@@ -188,7 +161,7 @@ impl ControllerTask {
         let image = self.image();
         let Some((epoch, controller)) = self.active.as_mut() else { return };
         let epoch = *epoch;
-        let decisions = controller.tick(&image, self.clock.now_ms());
+        let decisions = controller.tick(&image, steady_ms());
         let records: Vec<Record> = decisions.into_iter().flat_map(|d| d.records).collect();
         if records.is_empty() {
             return;

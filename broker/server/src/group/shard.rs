@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
-use klamm_coordinator::{Effects, GroupConfig, GroupReply, GroupRequest, GroupShard, RequestContext};
+use klamm_coordinator::{Effects, GroupConfig, GroupReply, GroupRequest, GroupShard, Now, RequestContext};
 use klamm_records::BatchBuilder;
 use klamm_wire::{ErrorCode, Str};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::loader;
-use crate::clock::now_ms;
+use crate::clock::{now_ms, steady_ms};
 use crate::partition::Partition;
 
 /// Messages taken from the inbox at once: their records go into one batch.
@@ -111,7 +111,7 @@ impl ShardTask {
                 }
             }
         }
-        let effects = self.shard.on_loaded(now_ms());
+        let effects = self.shard.on_loaded(now());
         self.carry_out(effects);
         self.take(&mut held);
         Ok(())
@@ -133,7 +133,7 @@ impl ShardTask {
                     self.take(&mut burst);
                 }
                 () = until(deadline) => {
-                    let effects = self.shard.tick(now_ms());
+                    let effects = self.shard.tick(now());
                     self.carry_out(effects);
                 }
             }
@@ -141,7 +141,7 @@ impl ShardTask {
     }
 
     fn take(&mut self, burst: &mut Vec<Message>) {
-        let now = now_ms();
+        let now = now();
         let mut all = Effects::default();
         for message in burst.drain(..) {
             let effects = match message {
@@ -256,10 +256,14 @@ fn too_large(error: klamm_records::BatchError) -> ErrorCode {
     ErrorCode::UnknownServerError
 }
 
+fn now() -> Now {
+    Now { steady_ms: steady_ms(), wall_ms: now_ms() }
+}
+
 async fn until(deadline_ms: Option<i64>) {
     match deadline_ms {
         Some(at) => {
-            let wait = u64::try_from(at.saturating_sub(now_ms())).unwrap_or(0);
+            let wait = u64::try_from(at.saturating_sub(steady_ms())).unwrap_or(0);
             tokio::time::sleep(Duration::from_millis(wait)).await;
         }
         None => pending().await,

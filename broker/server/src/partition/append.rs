@@ -49,7 +49,7 @@ impl Partition {
     /// Kafka's code: the batch is bad, this broker does not lead, or too few replicas are in sync for acks=all.
     pub fn append_leader(self: &Arc<Self>, batch: BytesMut, acks: Acks) -> Result<Append, Refused> {
         let batch = produced::accept(batch, &self.settings.load(), now_ms())?;
-        self.change(|state, now_ms, wakeups| state.append(batch, acks, None, now_ms, wakeups))
+        self.change(|state, steady_ms, wakeups| state.append(batch, acks, None, steady_ms, wakeups))
     }
 
     /// Appends a batch of the broker's own with acks=all, if this broker leads in `leader_epoch`; the future ends when the
@@ -62,8 +62,8 @@ impl Partition {
         batch: BytesMut,
         leader_epoch: i32,
     ) -> Result<impl Future<Output = Result<(), ErrorCode>> + Send + 'static, ErrorCode> {
-        let append = self.change(|state, now_ms, wakeups| {
-            state.append(batch, Acks::All, Some(leader_epoch), now_ms, wakeups)
+        let append = self.change(|state, steady_ms, wakeups| {
+            state.append(batch, Acks::All, Some(leader_epoch), steady_ms, wakeups)
         });
         let ack = append.map_err(|refused| refused.code)?.ack;
         Ok(async move {
@@ -81,7 +81,7 @@ impl State {
         batch: BytesMut,
         acks: Acks,
         expected_epoch: Option<i32>,
-        now_ms: i64,
+        steady_ms: i64,
         wakeups: &mut Wakeups,
     ) -> Result<Append, Refused> {
         let leader = self.role.leader()?;
@@ -96,9 +96,9 @@ impl State {
             return Err(ErrorCode::NotEnoughReplicas.into());
         }
         let (base_offset, last_offset, append_time) =
-            match self.log.append_as_leader(batch, leader_epoch, now_ms) {
+            match self.log.append_as_leader(batch, leader_epoch, now_ms()) {
                 Ok(appended) => {
-                    self.appended(now_ms, wakeups);
+                    self.appended(steady_ms, wakeups);
                     (appended.base_offset, appended.last_offset, appended.log_append_time)
                 }
                 Err(AppendError::DuplicateSequence { base_offset, last_offset, timestamp }) => {
@@ -115,9 +115,9 @@ impl State {
         Ok(Append { ack: self.await_ack(acks, appended.next_offset)?, appended })
     }
 
-    fn appended(&mut self, now_ms: i64, wakeups: &mut Wakeups) {
+    fn appended(&mut self, steady_ms: i64, wakeups: &mut Wakeups) {
         let end = self.log.end_offset();
-        self.step_leader(|leader| leader.step(LeaderEvent::LocalAppended { end }, now_ms), wakeups);
+        self.step_leader(|leader| leader.step(LeaderEvent::LocalAppended { end }, steady_ms), wakeups);
         self.followers.take_into(&mut wakeups.parked);
         self.mark_dirty(wakeups);
     }

@@ -35,7 +35,7 @@ use super::replica::Partition;
 use super::settings::TopicSettings;
 use super::shared::Shared;
 use super::throttle::{Side, Throttle};
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 use crate::lifecycle::Standing;
 use checker::Checker;
 use cleaner::Cleaner;
@@ -186,7 +186,7 @@ impl Registry {
 
     /// Bytes of throttled partitions were sent to followers that are out of sync.
     pub fn sent_throttled(&self, bytes: usize) {
-        self.replicas.shared.throttle.passed(Side::Leader, bytes, now_ms());
+        self.replicas.shared.throttle.passed(Side::Leader, bytes, steady_ms());
     }
 
     /// Bytes of throttled partitions that passed since the start: sent to followers that are out of sync, and fetched as one.

@@ -20,7 +20,7 @@ use super::role::Role;
 use super::settings::TopicSettings;
 use super::shared::Shared;
 use super::wakeups::Wakeups;
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 
 /// A partition's replica on this broker.
 ///
@@ -108,10 +108,10 @@ impl Partition {
         }
     }
 
-    /// Changes the state under the lock, then does what that sets off.
+    /// Changes the state under the lock, then does what that sets off. The time is that of the steady clock.
     pub(super) fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State, i64, &mut Wakeups) -> T) -> T {
         let mut wakeups = Wakeups::default();
-        let result = change(&mut self.state.lock(), now_ms(), &mut wakeups);
+        let result = change(&mut self.state.lock(), steady_ms(), &mut wakeups);
         wakeups.carry_out(self);
         result
     }

@@ -59,7 +59,7 @@ impl Node {
             }
             return;
         }
-        let now_ms = self.now_ms(out);
+        let now_ms = self.steady_ms(out);
         let wanted = if out.now < fetcher.blocked_until {
             Wanted::default()
         } else {

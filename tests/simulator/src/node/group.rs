@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use klamm_coordinator::{Effects, GroupConfig, GroupReply, GroupRequest, GroupShard, RequestContext};
+use klamm_coordinator::{Effects, GroupConfig, GroupReply, GroupRequest, GroupShard, Now, RequestContext};
 use klamm_records::{BatchBuilder, batches};
 use klamm_wire::ErrorCode;
 
@@ -52,12 +52,12 @@ impl Node {
     fn load_shard(&mut self, key: Key, leader_epoch: i32, out: &mut Outbox) {
         let config = GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() };
         let mut groups = GroupShard::new(config);
-        let now_ms = self.now_ms(out);
+        let now = self.clocks(out);
         let loaded = self.replica(key).map(|replica| replay(replica, &mut groups));
         if let Some(Err(error)) = loaded {
             return out.note(|| format!("the group shard is not loaded: {error}"));
         }
-        let effects = groups.on_loaded(now_ms);
+        let effects = groups.on_loaded(now);
         let (waiting, writes) = (BTreeMap::new(), VecDeque::new());
         let shard = Shard { leader_epoch, groups, waiting, writes, next_token: 1 };
         if let Some(process) = self.process.as_mut() {
@@ -65,6 +65,10 @@ impl Node {
         }
         self.take_effects(effects, out);
         self.after(200 * MS, NodeTimer::ShardTick, out);
+    }
+
+    fn clocks(&self, out: &Outbox) -> Now {
+        Now { steady_ms: self.steady_ms(out), wall_ms: self.wall_ms(out) }
     }
 
     fn drop_shard(&mut self, out: &mut Outbox) {
@@ -76,16 +80,16 @@ impl Node {
     }
 
     pub(super) fn shard_tick(&mut self, out: &mut Outbox) {
-        let now_ms = self.now_ms(out);
+        let now = self.clocks(out);
         let Some(shard) = self.process.as_mut().and_then(|process| process.shard.as_mut()) else { return };
-        let effects = shard.groups.tick(now_ms);
+        let effects = shard.groups.tick(now);
         self.take_effects(effects, out);
         self.after(200 * MS, NodeTimer::ShardTick, out);
     }
 
     pub(super) fn group_requested(&mut self, from: Party, id: u64, request: GroupRequest, out: &mut Outbox) {
         self.lead_groups(out);
-        let now_ms = self.now_ms(out);
+        let now = self.clocks(out);
         let Some(shard) = self.process.as_mut().and_then(|process| process.shard.as_mut()) else {
             let outcome = Err(ErrorCode::NotCoordinator);
             return out.send(self.party(), from, Message::GroupAnswer { id, outcome });
@@ -94,7 +98,7 @@ impl Node {
         shard.next_token += 1;
         shard.waiting.insert(token, (from, id));
         let context = RequestContext { version: VERSION, ..RequestContext::default() };
-        let effects = shard.groups.handle(token, context, request, now_ms);
+        let effects = shard.groups.handle(token, context, request, now);
         self.take_effects(effects, out);
     }
 
@@ -112,7 +116,7 @@ impl Node {
         shard.writes.push_back(Write { serial, done, replies });
         if needs_write {
             let key = self.topology.groups();
-            let now_ms = self.now_ms(out);
+            let now_ms = self.wall_ms(out);
             let mut builder = BatchBuilder::new(0);
             let pushed = records
                 .iter()

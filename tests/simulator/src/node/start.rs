@@ -59,6 +59,8 @@ pub(crate) struct Process {
     pub(super) serial: u64,
     /// Answers to requests with a smaller id are another process's.
     pub(super) first_id: u64,
+    /// The wall clock's error when it started.
+    pub(super) first_skew_ms: i64,
 }
 
 impl Node {
@@ -142,6 +144,7 @@ impl Node {
             checkpointed: Default::default(),
             serial: 0,
             first_id: out.id(),
+            first_skew_ms: self.skew_ms,
         }
     }
 

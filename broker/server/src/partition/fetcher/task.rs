@@ -22,7 +22,7 @@ use super::inbox::Inbox;
 use super::peer::{PeerConnection, PeerError};
 use super::session::Session;
 use super::{FetcherParts, Key};
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 use crate::partition::follow::LeaderAnswer;
 use crate::partition::replica::Partition;
 
@@ -105,7 +105,7 @@ impl Fetcher {
 
     /// Decides for every partition that needs it whether it is in the next fetch.
     fn look_at_due(&mut self) {
-        let now = now_ms();
+        let now = steady_ms();
         let due = self.waiting.iter().filter(|(_, until)| until.is_some_and(|until| until <= now));
         self.attention.extend(due.map(|(key, _)| *key));
         for key in self.attention.drain() {
@@ -129,7 +129,7 @@ impl Fetcher {
 
     fn next_due(&self) -> Option<Duration> {
         let earliest = self.waiting.values().filter_map(|until| *until).min()?;
-        Some(millis(earliest.saturating_sub(now_ms()).max(1)))
+        Some(millis(earliest.saturating_sub(steady_ms()).max(1)))
     }
 
     async fn wait_for_news(&self, at_most: Option<Duration>) {
@@ -166,7 +166,7 @@ impl Fetcher {
     }
 
     fn request(&mut self, broker_epoch: i64) -> FetchRequest {
-        let now = now_ms();
+        let now = steady_ms();
         let mut max_wait = MAX_WAIT_MS;
         for (key, until) in &self.waiting {
             self.session.forget(*key);
@@ -218,7 +218,7 @@ impl Fetcher {
 
     fn answered(&mut self, key: Key, answer: LeaderAnswer) {
         if let (Some(asked), Some(partition)) = (self.session.asked(&key), self.followed.get(&key)) {
-            let is_over = partition.count_fetched(&answer, now_ms());
+            let is_over = partition.count_fetched(&answer, steady_ms());
             partition.answered(asked, answer);
             self.attention.insert(key);
             if is_over {

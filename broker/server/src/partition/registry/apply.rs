@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::load::Existing;
 use super::removal::Reason;
 use super::{Registry, Replicas};
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 use crate::partition::replica::Partition;
 use crate::partition::role::Assignment;
 
@@ -194,7 +194,7 @@ impl Replicas {
         if configs.is_empty() {
             return;
         }
-        self.shared.throttle.configure(&self.broker_properties(image), now_ms());
+        self.shared.throttle.configure(&self.broker_properties(image), steady_ms());
         for partition in self.all().iter().filter(|partition| concerns(partition)) {
             partition.reconfigure(self.settings(&partition.topic));
             if let Some(meta) = meta_of(image, partition) {

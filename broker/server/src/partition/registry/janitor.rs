@@ -126,12 +126,12 @@ fn retain(replicas: &Replicas) {
         return;
     }
     for partition in replicas.all() {
-        let retained = partition.change(|state, now_ms, _| {
+        let retained = partition.change(|state, _, _| {
             let high_watermark = state.high_watermark;
             if state.role.is_gone() {
                 Ok(Vec::new())
             } else {
-                state.log.apply_retention(now_ms, high_watermark)
+                state.log.apply_retention(now_ms(), high_watermark)
             }
         });
         // Open readers keep what they read: a removed file lives until it is closed.
