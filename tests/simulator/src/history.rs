@@ -163,6 +163,15 @@ pub enum ServerEvent {
         /// The batches, in order.
         batches: Vec<Digest>,
     },
+    /// A leader refused a batch as out of sequence.
+    SequenceRefused {
+        /// The node.
+        node: usize,
+        /// Partition.
+        partition: Key,
+        /// Whether the controllers count it as dead, for its silence.
+        counts_as_dead: bool,
+    },
     /// A replica became the leader.
     Elected {
         /// The node.

@@ -44,6 +44,8 @@ pub enum Mutation {
     DiskFullRemembered,
     /// Lags of replicas, their pauses and the sessions of group members are measured by the wall clock, which jumps.
     PausesByWallClock,
+    /// A leader's own session, which decides whether it may say that a batch is out of sequence, is measured by the wall clock.
+    SessionByWallClock,
     /// The coordinator answers a commit before it is replicated.
     CommitAnsweredEarly,
 }
@@ -103,6 +105,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::DamageCutAtOnce,
         Mutation::RecoveryPointOutlivesTruncation,
         Mutation::PausesByWallClock,
+        Mutation::SessionByWallClock,
         Mutation::CommitAnsweredEarly,
     ];
     #[cfg(feature = "mutations")]

@@ -13,6 +13,8 @@ pub(crate) enum Touch {
     Advanced { node: usize, key: Key },
     /// The replica became the leader.
     Elected { node: usize, key: Key, epoch: i32 },
+    /// It refused a batch as out of sequence.
+    SequenceRefused { node: usize, key: Key },
 }
 
 /// Effects of the event under way.

@@ -20,11 +20,17 @@ use crate::message::Message;
 use crate::mutation::{Mutation, is_active};
 use crate::outbox::Outbox;
 use crate::party::Party;
-use crate::queue::{Event, MS};
+use crate::queue::{Event, MS, Micros};
 use crate::topology::CONTROLLERS;
 
 /// The cluster that brokers must name.
 pub(crate) const CLUSTER_ID: &str = "simulated";
+
+/// `broker.session.timeout.ms`.
+pub(crate) const SESSION_MS: i64 = 1_000;
+
+/// How long a controller may not know that it was replaced.
+pub(crate) const ZOMBIE_TIME: Micros = 2_500 * MS;
 
 /// One committed entry of the metadata log.
 #[derive(Debug)]
@@ -61,6 +67,7 @@ struct Voter {
 impl Quorum {
     pub(crate) fn new() -> Self {
         let mut settings = Settings::new(CLUSTER_ID, Default::default());
+        settings.session_timeout_ms = SESSION_MS;
         settings.rebalance_interval_ms = Some(3_000);
         settings.prompt_rebalance_interval_ms = 1_000;
         Self {
@@ -82,7 +89,7 @@ impl Quorum {
         if let Some(old) = self.leader {
             self.settle_proposal(old, out);
             if leaves_zombie && old != winner {
-                let ignorance = out.random.between(20, 2_500) * MS;
+                let ignorance = out.random.between(20, ZOMBIE_TIME / MS) * MS;
                 out.after(ignorance, step_down(old, self.epoch));
             } else {
                 self.voters[old].active = None;

@@ -19,7 +19,7 @@ use crate::node::Node;
 use crate::outbox::Outbox;
 use crate::party::Party;
 use crate::queue::{Event, MS, Micros, Queue, SECOND};
-use crate::quorum::Quorum;
+use crate::quorum::{Quorum, SESSION_MS, ZOMBIE_TIME};
 use crate::random::Random;
 use crate::run::Options;
 use crate::topology::{CONTROLLERS, Topology};
@@ -61,6 +61,8 @@ pub(crate) struct World {
     shown: Image,
     isrs: BTreeMap<(Key, i32), Vec<i32>>,
     leaders: BTreeMap<Key, i32>,
+    /// Until when a controller may have confirmed a broker although it had been replaced.
+    zombie_until: Micros,
     acked: u64,
 }
 
@@ -105,6 +107,7 @@ impl World {
             seen_epoch: 0,
             shown: Image::empty(),
             isrs: BTreeMap::new(),
+            zombie_until: 0,
             acked: 0,
         };
         world.begin();
@@ -226,6 +229,9 @@ impl World {
 
     pub(crate) fn elect(&mut self, winner: usize, leaves_zombie: bool) {
         self.quorum.elect(winner, leaves_zombie, &mut self.out);
+        if leaves_zombie {
+            self.zombie_until = self.out.now + ZOMBIE_TIME + SESSION_MS * MS;
+        }
     }
 
     pub(crate) fn resume(&mut self, node: usize) {

@@ -83,6 +83,7 @@ impl World {
             }),
             Family::Cut => self.cut_off(true),
             Family::OneWay => self.cut_off(false),
+            Family::NoController => self.cut_from_controllers(),
             Family::Loss
             | Family::Delay
             | Family::Reorder
@@ -193,6 +194,20 @@ impl World {
         self.say(|| {
             format!("{one:?} is cut from {}", if from_all { "all".to_owned() } else { format!("{other:?}") })
         });
+        true
+    }
+
+    /// Cuts a node from the controllers alone: it serves clients, who cannot know.
+    fn cut_from_controllers(&mut self) -> bool {
+        let Some(node) = self.any_node_up() else { return false };
+        let pause = self.out.random.between(800, 3_000) * MS;
+        for controller in (0..CONTROLLERS).map(Party::Controller) {
+            for (from, to) in [(Party::Node(node), controller), (controller, Party::Node(node))] {
+                self.network.cut(from, to);
+                self.queue.push(self.out.now + pause, Event::Fault(Fault::Mend { from, to }));
+            }
+        }
+        self.say(|| format!("node {node} is cut from the controllers"));
         true
     }
 

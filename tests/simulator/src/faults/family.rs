@@ -63,16 +63,18 @@ pub enum Family {
     LaggingVoter,
     /// An administrator gives a partition other replicas, or takes that back (F26).
     Reassignment,
+    /// A node is cut from all controllers for longer than its session, and from nobody else.
+    NoController,
     /// A bit flips anywhere in a log, below the recovery point too. Not struck unless asked for: what the invariants are shown of
     /// a log ends where it cannot be read, and S1 then misses what it was not shown.
     Rot,
-    /// A node's clock jumps by an hour. Not struck unless asked for.
+    /// A node's clock jumps by an hour.
     ClockHour,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -103,13 +105,14 @@ impl Family {
         Self::NoMajority,
         Self::LaggingVoter,
         Self::Reassignment,
+        Self::NoController,
         Self::Rot,
         Self::ClockHour,
     ];
 
     /// The families that strike unless others are named.
     pub fn usual() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|family| !matches!(family, Self::Rot | Self::ClockHour)).collect()
+        Self::ALL.into_iter().filter(|family| *family != Self::Rot).collect()
     }
 
     /// Whether it may end a process, or make it look ended, as a registration that comes late does. A node whose log was

@@ -10,7 +10,7 @@ use super::Node;
 use super::replica::{Ack, Replica, Sparks};
 use crate::message::{Key, Message};
 use crate::mutation::{Mutation, is_active};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Touch};
 use crate::party::Party;
 
 /// `max.message.bytes`.
@@ -38,13 +38,25 @@ impl Node {
         match appended {
             None => self.produced(from, id, Err(ErrorCode::UnknownTopicOrPartition), out),
             Some(Err(error)) => {
+                let refusal = self.if_it_leads(error, out);
                 if error == ErrorCode::OutOfOrderSequenceNumber {
                     self.note_sequences(key, batch, out);
                 }
-                self.produced(from, id, Err(error), out);
+                if refusal == ErrorCode::OutOfOrderSequenceNumber {
+                    out.touched.push(Touch::SequenceRefused { node: self.id, key });
+                }
+                self.produced(from, id, Err(refusal), out);
             }
             Some(Ok(Append::Done(offset))) => self.produced(from, id, Ok(offset), out),
             Some(Ok(Append::Waits)) => {}
+        }
+    }
+
+    /// Only who cannot have been replaced for its silence may say that a batch is out of sequence.
+    fn if_it_leads(&self, error: ErrorCode, out: &Outbox) -> ErrorCode {
+        match error {
+            ErrorCode::OutOfOrderSequenceNumber if !self.is_confirmed(out) => ErrorCode::NotLeaderOrFollower,
+            _ => error,
         }
     }
 

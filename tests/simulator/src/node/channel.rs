@@ -14,10 +14,11 @@ use klamm_wire::{Str, messages::alter_partition_response::AlterPartitionResponse
 
 use super::Node;
 use crate::message::{Key, Message};
+use crate::mutation::{Mutation, is_active};
 use crate::outbox::Outbox;
 use crate::party::Party;
 use crate::queue::{MS, Micros, NodeTimer};
-use crate::quorum::CLUSTER_ID;
+use crate::quorum::{CLUSTER_ID, SESSION_MS};
 use crate::topology::CONTROLLERS;
 
 /// Time between heartbeats of a running broker, and of one that starts or stops.
@@ -77,9 +78,9 @@ impl Node {
                     ..BrokerHeartbeatRequest::default()
                 }),
             };
-            let id = self.command(command, out);
+            let (id, now_ms) = (self.command(command, out), self.session_ms(out));
             if let Some(process) = self.process.as_mut() {
-                process.life_call = Some(id);
+                process.life_call = Some((id, now_ms));
             }
         }
         if self.process.as_ref().and_then(|process| process.stopping).is_some_and(|limit| out.now > limit) {
@@ -87,6 +88,17 @@ impl Node {
         }
         let interval = if is_eager { EAGER_MS } else { HEARTBEAT_MS };
         self.after(interval * MS, NodeTimer::Heartbeat, out);
+    }
+
+    /// Whether nobody can have taken this broker for dead: its session, counted from what a controller has heard, lasts.
+    pub(super) fn is_confirmed(&self, out: &Outbox) -> bool {
+        let confirmed = self.process.as_ref().and_then(|process| process.confirmed_ms);
+        confirmed.is_some_and(|sent_ms| self.session_ms(out) < sent_ms + SESSION_MS)
+    }
+
+    /// The clock that measures it.
+    fn session_ms(&self, out: &Outbox) -> i64 {
+        if is_active(Mutation::SessionByWallClock) { self.wall_ms(out) } else { self.steady_ms(out) }
     }
 
     fn registration(&self) -> BrokerRegistrationRequest {
@@ -111,12 +123,10 @@ impl Node {
     /// An answer of a controller.
     pub(super) fn replied(&mut self, id: u64, outcome: Result<Box<Reply>, ErrorCode>, out: &mut Outbox) {
         let Some(process) = self.process.as_mut() else { return };
-        let is_life = process.life_call == Some(id);
+        let life_call = process.life_call.take_if(|(call, _)| *call == id);
+        let is_life = life_call.is_some();
         let is_alter = process.alter.call == Some(id);
         let is_damage = process.damage_call.is_some_and(|(call, _)| call == id);
-        if is_life {
-            process.life_call = None;
-        }
         match outcome {
             Ok(reply) if is_damage => match *reply {
                 Reply::ReplicaDamage(reply) => self.damage_reported(Some(&reply), out),
@@ -129,7 +139,7 @@ impl Node {
                 Reply::RegisterBroker(reply) if reply.error_code == 0 => {
                     self.registered(reply.broker_epoch, out)
                 }
-                Reply::BrokerHeartbeat(reply) => self.heartbeat_answered(&reply, out),
+                Reply::BrokerHeartbeat(reply) => self.heartbeat_answered(&reply, life_call, out),
                 Reply::AlterPartition(reply) if is_alter => self.altered(&reply, out),
                 _ => {}
             },
@@ -139,13 +149,10 @@ impl Node {
     /// Nobody answered in time.
     pub(super) fn call_expired(&mut self, id: u64, out: &mut Outbox) {
         let Some(process) = self.process.as_mut() else { return };
-        let is_life = process.life_call == Some(id);
+        let is_life = process.life_call.take_if(|(call, _)| *call == id).is_some();
         let is_alter = process.alter.call == Some(id);
         if process.damage_call.is_some_and(|(call, _)| call == id) {
             process.damage_call = None;
-        }
-        if is_life {
-            process.life_call = None;
         }
         if is_life || is_alter {
             self.not_answered(is_alter, out);
@@ -169,8 +176,16 @@ impl Node {
         }
     }
 
-    fn heartbeat_answered(&mut self, reply: &BrokerHeartbeatResponse, out: &mut Outbox) {
+    fn heartbeat_answered(
+        &mut self,
+        reply: &BrokerHeartbeatResponse,
+        call: Option<(u64, i64)>,
+        out: &mut Outbox,
+    ) {
         let Some(process) = self.process.as_mut() else { return };
+        if reply.error_code == 0 && !reply.is_fenced {
+            process.confirmed_ms = process.confirmed_ms.max(call.map(|(_, sent_ms)| sent_ms));
+        }
         if reply.error_code != 0 {
             process.broker_epoch = -1;
             process.is_running = false;

@@ -45,7 +45,10 @@ pub(crate) struct Process {
     /// Told to stop; until when it waits for the controller's leave.
     pub(super) stopping: Option<Micros>,
     pub(super) has_failed: bool,
-    pub(super) life_call: Option<u64>,
+    /// The request that shows that it lives, and when it was sent.
+    pub(super) life_call: Option<(u64, i64)>,
+    /// When the newest heartbeat was sent that a controller answered with this broker not fenced.
+    pub(super) confirmed_ms: Option<i64>,
     pub(super) alter: AlterChannel,
     /// A report of damage that is under way.
     pub(super) damage_call: Option<(u64, Key)>,
@@ -133,6 +136,7 @@ impl Node {
             stopping: None,
             has_failed: false,
             life_call: None,
+            confirmed_ms: None,
             alter: AlterChannel::default(),
             damage_call: None,
             active_controller: None,

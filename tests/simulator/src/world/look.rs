@@ -36,6 +36,7 @@ impl World {
             match touch {
                 Touch::Advanced { node, key } => self.look_at_high_watermark(node, key),
                 Touch::Elected { node, key, epoch } => self.look_at_leader(node, key, epoch),
+                Touch::SequenceRefused { node, key } => self.look_at_refusal(node, key),
             }
         }
         for (partition, partition_epoch, isr) in std::mem::take(&mut self.out.promised) {
@@ -67,6 +68,16 @@ impl World {
         }
         let violation = self.invariants.client(event);
         self.violation = self.violation.take().or(violation);
+    }
+
+    /// Whether the refusal comes from who was silent for so long that the controllers count it as dead. Who is about to stop was
+    /// not, and one that a controller answered which had been replaced itself cannot know better.
+    fn look_at_refusal(&mut self, node: usize, partition: Key) {
+        let broker = self.quorum.image.broker(node as i32);
+        let is_fenced = self.is_registered(node) && broker.is_some_and(|broker| broker.fenced);
+        let is_sure = !self.nodes[node].is_leaving() && self.out.now > self.zombie_until;
+        let counts_as_dead = is_fenced && is_sure;
+        self.tell_server(&ServerEvent::SequenceRefused { node, partition, counts_as_dead });
     }
 
     /// Whether the controllers have this node lead, now.
