@@ -160,7 +160,9 @@ pub enum ServerEvent {
         partition: Key,
         /// Whether it leads.
         leads: bool,
-        /// The batches, in order.
+        /// The high watermark.
+        end: i64,
+        /// The batches, in order, as far as they can be read: what is damaged is refused, and shown when it has been repaired.
         batches: Vec<Digest>,
     },
     /// A leader refused a batch as out of sequence.
@@ -290,6 +292,8 @@ pub enum ServerEvent {
         node: usize,
         /// Partition.
         partition: Key,
+        /// The high watermark.
+        end: i64,
         /// Its batches.
         batches: Vec<Digest>,
     },

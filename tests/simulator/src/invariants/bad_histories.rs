@@ -52,11 +52,16 @@ fn batch(base: i64, next: i64) -> Digest {
 }
 
 fn committed(batches: &[Digest]) -> Told {
-    Server(ServerEvent::Visible { node: 0, partition: 0, leads: true, batches: batches.to_vec() })
+    visible(0, true, batches)
 }
 
 fn followed(batches: &[Digest]) -> Told {
-    Server(ServerEvent::Visible { node: 1, partition: 0, leads: false, batches: batches.to_vec() })
+    visible(1, false, batches)
+}
+
+fn visible(node: usize, leads: bool, batches: &[Digest]) -> Told {
+    let (end, batches) = (batches.last().map_or(0, |last| last.next), batches.to_vec());
+    Server(ServerEvent::Visible { node, partition: 0, leads, end, batches })
 }
 
 fn elected(node: usize, process: u32, epoch: i32, log: &[Digest]) -> Told {
@@ -73,6 +78,29 @@ fn s1_a_follower_that_differs_below_its_high_watermark() {
     let other = Digest { hash: 99, ..batch(2, 4) };
     let history = vec![committed(&[batch(0, 2), batch(2, 4)]), followed(&[batch(0, 2)]), followed(&[other])];
     assert_eq!(violated(history), "S1 log matching");
+}
+
+#[test]
+fn s1_what_a_leader_cannot_read_is_compared_between_those_who_can() {
+    let unread =
+        ServerEvent::Visible { node: 0, partition: 0, leads: true, end: 4, batches: vec![batch(0, 2)] };
+    let other = Digest { hash: 99, ..batch(2, 4) };
+    let differs = visible(2, false, &[batch(0, 2), other]);
+    let history = vec![Server(unread), followed(&[batch(0, 2), batch(2, 4)]), differs];
+    assert_eq!(violated(history), "S1 log matching");
+}
+
+#[test]
+fn s1_a_replica_that_cannot_be_read_at_the_end() {
+    let unread = ServerEvent::FinalLog { node: 1, partition: 0, end: 4, batches: vec![batch(0, 2)] };
+    let history = vec![committed(&[batch(0, 2), batch(2, 4)]), followed(&[batch(0, 2)]), Server(unread)];
+    assert_eq!(violated(history), "S1 log matching");
+}
+
+#[test]
+fn p20_who_counts_as_dead_says_that_a_batch_is_out_of_order() {
+    let refused = |counts_as_dead| ServerEvent::SequenceRefused { node: 0, partition: 0, counts_as_dead };
+    assert_eq!(violated(vec![Server(refused(false)), Server(refused(true))]), "P20 honest errors");
 }
 
 #[test]

@@ -1,50 +1,43 @@
-//! The committed batches of each partition: what some leader's high watermark has passed.
+//! What is committed of each partition: how far some leader's high watermark has come, and the batches below it, of whoever
+//! could read them. A batch that nobody has shown yet is known by its offsets' place only, and compared when it is shown.
+
+use std::collections::BTreeMap;
 
 use crate::history::Digest;
 
 /// What is committed, by partition.
 #[derive(Default)]
 pub(super) struct Ledger {
-    partitions: Vec<Vec<Digest>>,
+    partitions: BTreeMap<usize, Committed>,
+}
+
+#[derive(Default)]
+struct Committed {
+    end: i64,
+    batches: BTreeMap<i64, Digest>,
 }
 
 impl Ledger {
-    /// The committed batches of a partition.
-    pub(super) fn of(&self, partition: usize) -> &[Digest] {
-        self.partitions.get(partition).map_or(&[], Vec::as_slice)
-    }
-
-    /// Offset behind the last committed batch.
+    /// Offset behind the last that is committed.
     pub(super) fn end(&self, partition: usize) -> i64 {
-        self.of(partition).last().map_or(0, |last| last.next)
+        self.partitions.get(&partition).map_or(0, |committed| committed.end)
     }
 
-    /// Adds what lies behind the end; returns the first batch that contradicts what is there.
-    pub(super) fn extend(&mut self, partition: usize, batches: &[Digest]) -> Result<(), String> {
-        if self.partitions.len() <= partition {
-            self.partitions.resize_with(partition + 1, Vec::new);
-        }
-        let end = self.end(partition);
-        let known = batches.partition_point(|batch| batch.base < end);
-        let (old, new) = batches.split_at(known);
-        self.compare(partition, old)?;
-        if let Some(first) = new.first().filter(|first| first.base != end) {
-            return Err(format!("offset {} is committed, but nothing between {end} and it", first.base));
-        }
-        self.partitions[partition].extend_from_slice(new);
-        Ok(())
+    /// A leader has committed what lies below `end`.
+    pub(super) fn advance(&mut self, partition: usize, end: i64) {
+        let committed = self.partitions.entry(partition).or_default();
+        committed.end = committed.end.max(end);
     }
 
-    /// Compares batches with what is committed at their offsets.
-    pub(super) fn compare(&self, partition: usize, batches: &[Digest]) -> Result<(), String> {
-        let ledger = self.of(partition);
-        let Some(first) = batches.first() else { return Ok(()) };
-        let at = ledger.partition_point(|batch| batch.base < first.base);
-        for (index, batch) in batches.iter().enumerate() {
-            match ledger.get(at + index) {
-                Some(committed) if committed == batch => {}
-                Some(committed) => return Err(format!("{batch:?} lies where {committed:?} is committed")),
-                None => return Ok(()),
+    /// Compares batches with what is committed where they lie, and adds what nobody has shown yet.
+    pub(super) fn show(&mut self, partition: usize, batches: &[Digest]) -> Result<(), String> {
+        let committed = self.partitions.entry(partition).or_default();
+        for batch in batches.iter().take_while(|batch| batch.next <= committed.end) {
+            let before = committed.batches.range(..batch.next).next_back().map(|(_, before)| *before);
+            match before.filter(|before| before.next > batch.base) {
+                None => drop(committed.batches.insert(batch.base, *batch)),
+                Some(known) if known == *batch => {}
+                Some(known) => return Err(format!("{batch:?} lies where {known:?} is committed")),
             }
         }
         Ok(())

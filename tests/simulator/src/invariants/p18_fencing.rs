@@ -15,6 +15,23 @@ pub(super) struct Fencing {
 }
 
 impl Fencing {
+    fn follow(&mut self, partition: usize, batches: &[Digest]) -> Verdict {
+        let end = self.ends.get(&partition).copied().unwrap_or(0);
+        for batch in batches.iter().filter(|batch| batch.base >= end) {
+            if self.ends.get(&partition).is_some_and(|end| batch.base > *end) {
+                // What lies between could not be read.
+                self.forget(partition);
+            }
+            self.note(partition, batch)?;
+            self.ends.insert(partition, batch.next);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, partition: usize) {
+        self.producers.retain(|(known, _), _| *known != partition);
+    }
+
     fn note(&mut self, partition: usize, batch: &Digest) -> Verdict {
         if batch.producer < 0 {
             return Ok(());
@@ -42,12 +59,15 @@ impl Invariant for Fencing {
     }
 
     fn server(&mut self, event: &ServerEvent) -> Verdict {
-        let ServerEvent::Visible { partition, leads: true, batches, .. } = event else { return Ok(()) };
-        let end = self.ends.get(partition).copied().unwrap_or(0);
-        for batch in batches.iter().filter(|batch| batch.base >= end) {
-            self.note(*partition, batch)?;
-            self.ends.insert(*partition, batch.next);
+        match event {
+            ServerEvent::Visible { partition, leads: true, batches, .. } => self.follow(*partition, batches),
+            // Everything once more, as a leader may not have been able to read some of it.
+            ServerEvent::FinalLog { partition, batches, .. } => {
+                self.forget(*partition);
+                self.ends.remove(partition);
+                self.follow(*partition, batches)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -1,8 +1,9 @@
-//! S1: all replicas are equal, byte for byte, below the high watermarks that they know.
+//! S1: all replicas are equal, byte for byte, below the high watermarks that they know. What one cannot read is compared when it
+//! has got it again; at the end everything can be read.
 
 use super::ledger::Ledger;
 use super::{Invariant, Verdict};
-use crate::history::ServerEvent;
+use crate::history::{Digest, ServerEvent};
 
 #[derive(Default)]
 pub(super) struct LogMatching {
@@ -16,22 +17,34 @@ impl Invariant for LogMatching {
 
     fn server(&mut self, event: &ServerEvent) -> Verdict {
         match event {
-            ServerEvent::Visible { node, partition, leads: true, batches } => self
-                .ledger
-                .extend(*partition, batches)
-                .map_err(|what| format!("leader {node} of partition {partition}: {what}")),
-            ServerEvent::Visible { node, partition, leads: false, batches }
-            | ServerEvent::FinalLog { node, partition, batches } => {
-                let end = batches.last().map_or(0, |last| last.next);
-                if end > self.ledger.end(*partition) {
+            ServerEvent::Visible { node, partition, leads, end, batches } => {
+                if *leads {
+                    self.ledger.advance(*partition, *end);
+                }
+                self.compare(*node, *partition, *end, batches)
+            }
+            ServerEvent::FinalLog { node, partition, end, batches } => {
+                let read = batches.last().map_or(0, |last| last.next);
+                if read < *end {
                     return Err(format!(
-                        "node {node} takes {end} of partition {partition} for committed, no leader does"
+                        "node {node} cannot read partition {partition} behind {read}, and takes {end} for committed"
                     ));
                 }
-                let compared = self.ledger.compare(*partition, batches);
-                compared.map_err(|what| format!("node {node}, partition {partition}: {what}"))
+                self.compare(*node, *partition, *end, batches)
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl LogMatching {
+    fn compare(&mut self, node: usize, partition: usize, end: i64, batches: &[Digest]) -> Verdict {
+        if end > self.ledger.end(partition) {
+            return Err(format!(
+                "node {node} takes {end} of partition {partition} for committed, no leader does"
+            ));
+        }
+        let shown = self.ledger.show(partition, batches);
+        shown.map_err(|what| format!("node {node}, partition {partition}: {what}"))
     }
 }

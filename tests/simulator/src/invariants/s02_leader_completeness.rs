@@ -28,9 +28,12 @@ impl Invariant for LeaderCompleteness {
 
     fn server(&mut self, event: &ServerEvent) -> Verdict {
         match event {
-            ServerEvent::Visible { partition, leads: true, batches, .. } => {
+            ServerEvent::Visible { partition, leads, end, batches, .. } => {
+                if *leads {
+                    self.ledger.advance(*partition, *end);
+                }
                 // A contradiction is S1's.
-                let _ = self.ledger.extend(*partition, batches);
+                let _ = self.ledger.show(*partition, batches);
                 Ok(())
             }
             ServerEvent::Elected { node, partition, epoch, is_current: true, end, log, .. } => {
@@ -40,7 +43,7 @@ impl Invariant for LeaderCompleteness {
                         "node {node} leads partition {partition} in epoch {epoch} with a log that ends at {end}, {committed} is committed"
                     ));
                 }
-                let compared = self.ledger.compare(*partition, log);
+                let compared = self.ledger.show(*partition, log);
                 compared.map_err(|what| {
                     format!("leader {node} of partition {partition} in epoch {epoch}: {what}")
                 })

@@ -30,7 +30,7 @@ impl Invariant for ChecksumsFit {
     fn server(&mut self, event: &ServerEvent) -> Verdict {
         match event {
             ServerEvent::Visible { node, partition, batches, .. }
-            | ServerEvent::FinalLog { node, partition, batches } => sound(*node, *partition, batches),
+            | ServerEvent::FinalLog { node, partition, batches, .. } => sound(*node, *partition, batches),
             ServerEvent::Elected { node, partition, log, .. } => sound(*node, *partition, log),
             _ => Ok(()),
         }

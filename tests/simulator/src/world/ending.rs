@@ -45,6 +45,17 @@ impl World {
         self.node_not_at_rest()
             .or_else(|| (0..self.topology.partitions()).find_map(|key| self.partition_not_at_rest(key)))
             .or_else(|| self.client_not_at_rest())
+            .or_else(|| self.copy_not_at_rest())
+    }
+
+    /// Damage that has not been found and repaired yet.
+    fn copy_not_at_rest(&self) -> Option<String> {
+        let keys = 0..self.topology.partitions();
+        let copies = keys.flat_map(|key| self.nodes.iter().map(move |node| (node, key)));
+        let is_held = |node: &Node, key: Key| node.replica(key).is_some();
+        let damaged =
+            copies.filter(|(node, key)| is_held(node, *key) && !self.is_readable(node.id, *key)).next();
+        damaged.map(|(node, key)| format!("node {} cannot read partition {key} to its end", node.id))
     }
 
     fn node_not_at_rest(&self) -> Option<String> {
@@ -135,9 +146,10 @@ impl World {
 
     fn finish_replica(&mut self, node: usize, key: Key) {
         let Some(replica) = self.nodes[node].replica(key) else { return };
-        let batches = read_log(replica, 0, replica.high_watermark);
+        let end = replica.high_watermark;
+        let batches = read_log(replica, 0, end);
         let waiting = replica.waiting();
-        self.tell_server(&ServerEvent::FinalLog { node, partition: key, batches });
+        self.tell_server(&ServerEvent::FinalLog { node, partition: key, end, batches });
         if waiting > 0 {
             let what = format!("{waiting} producers wait at node {node} for partition {key}");
             self.tell_server(&ServerEvent::Leaked { what });

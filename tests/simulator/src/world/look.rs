@@ -104,7 +104,7 @@ impl World {
                 format!("node {node} commits partition {key} up to {high_watermark}: {:?}", replica.role);
             self.trace.say(self.out.now, format_args!("{text}"));
         }
-        self.tell_server(&ServerEvent::Visible { node, partition: key, leads, batches });
+        self.tell_server(&ServerEvent::Visible { node, partition: key, leads, end: high_watermark, batches });
         if leads {
             self.look_at_candidates(key);
         }
@@ -226,16 +226,26 @@ impl World {
         self.look_at_candidates(key);
     }
 
-    /// A damaged replica that is in the ISR again, or gone, has all it needs.
+    /// A damaged replica that is in the ISR again and can be read to its end, or is gone, has all it needs. The ISR alone does not
+    /// say so: damage may lie where nobody has looked yet.
     fn mark_whole(&mut self, key: Key, partition: &Partition) {
         for node in 0..self.nodes.len() {
             let id = node as i32;
             let is_gone = !partition.replicas.contains(&id);
-            let is_back = partition.isr.contains(&id) && self.is_registered(node);
+            let is_back =
+                partition.isr.contains(&id) && self.is_registered(node) && self.is_readable(node, key);
             if (is_gone || is_back) && !self.nodes[node].is_wiped {
                 self.damaged.remove(&(node, key));
             }
         }
+    }
+
+    pub(super) fn is_readable(&self, node: usize, key: Key) -> bool {
+        self.nodes[node].replica(key).is_some_and(|replica| {
+            let end = replica.log.end_offset();
+            let batches = read_log(replica, replica.log.start_offset(), end);
+            batches.last().map_or(0, |last| last.next) == end && batches.iter().all(|batch| batch.is_sound)
+        })
     }
 
     /// A message on its way: a proposal is a moment for faults.
