@@ -49,7 +49,7 @@ pub(crate) struct World {
     pub(crate) damaged: BTreeSet<(usize, Key)>,
     /// An administrator wanted a single replica of something: no disk may be lost any more.
     pub(crate) trusts_one: bool,
-    /// A node whose log was damaged, until it has registered again.
+    /// A node whose log was damaged, until it has registered again and what it holds can be read.
     pub(crate) flipped: Option<usize>,
     pub(crate) violation: Option<Violation>,
     invariants: Invariants,

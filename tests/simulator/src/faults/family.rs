@@ -65,8 +65,7 @@ pub enum Family {
     Reassignment,
     /// A node is cut from all controllers for longer than its session, and from nobody else.
     NoController,
-    /// A bit flips anywhere in a log, below the recovery point too. Not struck unless asked for: what the invariants are shown of
-    /// a log ends where it cannot be read, and S1 then misses what it was not shown.
+    /// A bit flips anywhere in a log, below the recovery point too.
     Rot,
     /// A node's clock jumps by an hour.
     ClockHour,
@@ -112,7 +111,7 @@ impl Family {
 
     /// The families that strike unless others are named.
     pub fn usual() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|family| *family != Self::Rot).collect()
+        Self::ALL.to_vec()
     }
 
     /// Whether it may end a process, or make it look ended, as a registration that comes late does. A node whose log was

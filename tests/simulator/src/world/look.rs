@@ -171,7 +171,7 @@ impl World {
             Record::RegisterBroker(r) => {
                 let node = r.broker_id as usize;
                 self.nodes[node].is_wiped = false;
-                self.flipped = self.flipped.filter(|flipped| *flipped != node);
+                self.flipped = self.flipped.filter(|flipped| *flipped != node || self.hides_damage(node));
                 self.tell_server(&ServerEvent::Registered { node, epoch: r.broker_epoch });
                 self.it_is_time(Moment::Registration, &[node]);
                 None
@@ -238,6 +238,13 @@ impl World {
                 self.damaged.remove(&(node, key));
             }
         }
+        self.flipped = self.flipped.filter(|node| self.damaged.iter().any(|(other, _)| other == node));
+    }
+
+    /// Whether the node has registered with damage that it has not found yet.
+    fn hides_damage(&self, node: usize) -> bool {
+        let mut damaged = self.damaged.iter().filter(|(other, _)| *other == node);
+        damaged.any(|(_, key)| self.nodes[node].replica(*key).is_some() && !self.is_readable(node, *key))
     }
 
     pub(super) fn is_readable(&self, node: usize, key: Key) -> bool {
