@@ -3,7 +3,7 @@
 //! Two that are rare begin where one hit in some thousand seeds is near: `FetchEpochIgnored` (all that is left of it is a stale
 //! answer to a client that named a newer epoch) and `RefusalKeepsEpoch`.
 //!
-//! Not here, as no seed of some thousand has shown them yet: `DiskFullRemembered`, `FollowsOldLeader`, `RefusesUnconfirmed`,
+//! Not here, as no seed of some thousand has shown them yet: `FollowsOldLeader`, `RefusesUnconfirmed`,
 //! `RecoveryPointOutlivesTruncation` (what was on the disk before a process is checked before it is believed),
 //! `RetryNamesSuccessors` (`broker/replica` tests it by itself), and `BrokerEpochIgnored`: a proposal names the process that
 //! fetched, and the controller refuses one that has a successor (`broker/replica` simulates it without that controller).
@@ -61,7 +61,7 @@ caught! {
     expand_below_epoch_start: "ExpandBelowEpochStart" within 200 seeds from 0 with "" by "S2";
     follower_fetches_before_flush: "FollowerFetchesBeforeFlush" within 60 seeds from 0 with "" by "S2";
     divergence_ignored: "DivergenceIgnored" within 20 seeds from 0 with "" by "S1";
-    truncates_to_high_watermark: "TruncatesToHighWatermark" within 200 seeds from 200 with "" by "S1" | "S2";
+    truncates_to_high_watermark: "TruncatesToHighWatermark" within 200 seeds from 400 with "" by "S1" | "S2";
     stale_answer_taken: "StaleAnswerTaken" within 300 seeds from 200 with "" by "S8" | "S1" | "S2";
     elr_kept_too_long: "ElrKeptTooLong" within 20 seeds from 0 with "" by "S2";
     lost_tail_stays_eligible: "LostTailStaysEligible" within 40 seeds from 0 with "" by "S2";
@@ -76,5 +76,8 @@ caught! {
     stale_partition_epoch_accepted: "StalePartitionEpochAccepted" within 300 seeds from 0 with "Proposals,Cut" by "S2";
     broker_epoch_of_members_ignored: "BrokerEpochOfMembersIgnored" within 300 seeds from 100 with "Proposals,DiskLost,Pause" by "S2";
     refusal_keeps_epoch: "RefusalKeepsEpoch" within 100 seeds from 1700 with "Proposals,ZombieController,LaggingVoter,Shutdown,Cut" by "S2";
+    disk_full_remembered: "DiskFullRemembered" within 60 seeds from 0 with "DiskFull,Cut,Controller,Pause" by "S8";
+    pauses_by_wall_clock: "PausesByWallClock" within 60 seeds from 0 with "ClockHour,WireRot" by "S8";
+    session_by_wall_clock: "SessionByWallClock" within 200 seeds from 0 with "NoController,ClockHour,Loss" by "P20";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }

@@ -51,10 +51,9 @@ impl World {
     /// Damage that has not been found and repaired yet.
     fn copy_not_at_rest(&self) -> Option<String> {
         let keys = 0..self.topology.partitions();
-        let copies = keys.flat_map(|key| self.nodes.iter().map(move |node| (node, key)));
-        let is_held = |node: &Node, key: Key| node.replica(key).is_some();
+        let mut copies = keys.flat_map(|key| self.nodes.iter().map(move |node| (node, key)));
         let damaged =
-            copies.filter(|(node, key)| is_held(node, *key) && !self.is_readable(node.id, *key)).next();
+            copies.find(|(node, key)| node.replica(*key).is_some() && !self.is_readable(node.id, *key));
         damaged.map(|(node, key)| format!("node {} cannot read partition {key} to its end", node.id))
     }
 
@@ -92,6 +91,11 @@ impl World {
             let roles: Vec<_> =
                 self.nodes.iter().map(|node| node.replica(key).map(|replica| &replica.role)).collect();
             return Some(format!("partition {key} is not fully in sync: {partition:?}; {roles:?}"));
+        }
+        let is_full =
+            |id: &&i32| self.nodes[**id as usize].replica(key).is_some_and(|replica| replica.disk_full);
+        if let Some(id) = partition.replicas.iter().find(is_full) {
+            return Some(format!("node {id} takes nothing for partition {key}, as if its disk were full"));
         }
         let end = leader.log.end_offset();
         let behind = partition.replicas.iter().find(|id| {
