@@ -76,7 +76,7 @@ caught! {
     stale_partition_epoch_accepted: "StalePartitionEpochAccepted" within 300 seeds from 0 with "Proposals,Cut" by "S2";
     broker_epoch_of_members_ignored: "BrokerEpochOfMembersIgnored" within 300 seeds from 100 with "Proposals,DiskLost,Pause" by "S2";
     refusal_keeps_epoch: "RefusalKeepsEpoch" within 100 seeds from 1700 with "Proposals,ZombieController,LaggingVoter,Shutdown,Cut" by "S2";
-    disk_full_remembered: "DiskFullRemembered" within 60 seeds from 0 with "DiskFull,Cut,Controller,Pause" by "S8";
+    disk_full_remembered: "DiskFullRemembered" within 60 seeds from 0 with "" by "S8";
     pauses_by_wall_clock: "PausesByWallClock" within 60 seeds from 0 with "ClockHour,WireRot" by "S8";
     session_by_wall_clock: "SessionByWallClock" within 200 seeds from 0 with "NoController,ClockHour,Loss" by "P20";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
