@@ -24,13 +24,17 @@ const SUFFIX: &str = ".checkpoint";
 pub(crate) struct SnapshotStore {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// Never held while the disk is waited for: every fetch of a broker asks for it.
     current: Mutex<Option<SnapshotMeta>>,
+    /// Held by who reads or replaces the file.
+    file: Mutex<()>,
 }
 
 impl SnapshotStore {
     /// Finds the newest snapshot and removes older ones. A damaged snapshot is an error: the log before it may be gone.
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<SnapshotStore> {
-        let store = SnapshotStore { disk, dir: dir.to_owned(), current: Mutex::new(None) };
+        let store =
+            SnapshotStore { disk, dir: dir.to_owned(), current: Mutex::default(), file: Mutex::default() };
         if let Some(newest) = store.names()?.pop() {
             let snapshot = store.load(&newest)?;
             store.remove_others(&newest)?;
@@ -46,8 +50,8 @@ impl SnapshotStore {
 
     /// Reads the newest snapshot.
     pub(crate) fn read(&self) -> io::Result<Option<Snapshot>> {
-        let current = self.current.lock();
-        match current.as_ref().and_then(|meta| meta.last_log_id) {
+        let _file = self.file.lock();
+        match self.last_log_id() {
             Some(last) => self.load(&file_name(&last)).map(Some),
             None => Ok(None),
         }
@@ -55,9 +59,9 @@ impl SnapshotStore {
 
     /// Makes `image` the newest snapshot, unless a newer one is there already.
     pub(crate) fn save(&self, meta: &SnapshotMeta, image: &[u8]) -> io::Result<()> {
-        let mut current = self.current.lock();
+        let _file = self.file.lock();
         let Some(last) = meta.last_log_id else { return Ok(()) };
-        if current.as_ref().is_some_and(|newest| newest.last_log_id >= Some(last)) {
+        if self.last_log_id() >= Some(last) {
             return Ok(());
         }
         let name = file_name(&last);
@@ -67,7 +71,7 @@ impl SnapshotStore {
         } else {
             files::write_atomic(&*self.disk, &path, &bytes)?;
         }
-        *current = Some(meta.clone());
+        *self.current.lock() = Some(meta.clone());
         self.remove_others(&name)
     }
 
