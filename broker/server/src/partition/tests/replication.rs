@@ -102,8 +102,11 @@ async fn producers_that_wait_are_told_when_the_leader_is_deposed() {
 async fn below_min_isr_acks_all_is_refused_and_acks_1_is_not() {
     let cluster = three_brokers();
     produce(&cluster, 0, 1).await;
-    cluster.kill(1);
-    cluster.kill(2);
+    // A fetch that was under way when they died would bring them back into the ISR, were they not fenced.
+    for id in [1, 2] {
+        cluster.kill(id);
+        cluster.fence(id);
+    }
     cluster.set_isr(&[0]);
     let refused = cluster.partition(0).append_leader(batch(1), Acks::All).unwrap_err();
     assert_eq!(refused.code, ErrorCode::NotEnoughReplicas);
