@@ -35,7 +35,6 @@ pub async fn answer(
         leader_epoch: status.epoch,
         high_watermark: status.log.committed,
         snapshot_offset: -1,
-        founding_id: quorum.image().borrow().founding().unwrap_or_default(),
         controllers: status.voters.iter().map(controller).collect(),
         ..MetadataFetchResponse::default()
     };
@@ -52,6 +51,8 @@ pub async fn answer(
             response.high_watermark = request.offset;
         }
     }
+    // What was read is applied: an image that is looked at afterwards has had the first record of the log.
+    response.founding_id = quorum.image().borrow().founding().unwrap_or_default();
     response
 }
 

@@ -52,6 +52,12 @@ pub struct Puller {
     image: watch::Sender<Arc<Image>>,
     leader: watch::Sender<Option<i32>>,
     kept: Arc<Kept>,
+    /// Why the image here cannot be of this quorum's log, as a controller said since the last one that said nothing of that kind.
+    foreign: Option<String>,
+    /// Controllers that were tried in vain since the last one that went on with the image here.
+    turned_from: usize,
+    /// Whether the last answer went on with it.
+    goes_on: bool,
     /// Next entry wanted: one past the last that came, with or without records. Never the high watermark, which may be
     /// ahead of what the controller has applied and sends.
     next: i64,
@@ -70,7 +76,20 @@ impl Puller {
         kept: Arc<Kept>,
     ) -> Self {
         let next = image.borrow().offset() + 1;
-        Self { cluster_id, node_id, configured, controllers, image, leader, kept, next }
+        let (foreign, turned_from, goes_on) = (None, 0, false);
+        Self {
+            cluster_id,
+            node_id,
+            configured,
+            controllers,
+            image,
+            leader,
+            kept,
+            foreign,
+            turned_from,
+            goes_on,
+            next,
+        }
     }
 
     /// Pulls until `stop` is cancelled, from one controller after another.
@@ -84,7 +103,7 @@ impl Puller {
                     if let Err(error) = ended {
                         debug!(controller = voter.id, %error, "metadata pull ended; trying the next controller");
                     }
-                    if self.kept.disowned().borrow().is_some() {
+                    if self.turn_away(known.len()) {
                         // What another controller has must not get into this image, either.
                         stop.cancelled().await;
                         return;
@@ -93,6 +112,19 @@ impl Puller {
                 }
             }
         }
+    }
+
+    /// A controller is left for the next one of so many. True when the image here is given up: no controller has gone on with
+    /// it, and one or more have a log that it cannot be of. One alone proves nothing: a controller that came back with
+    /// the disk of a quorum that was given up says the same of an image that is right.
+    fn turn_away(&mut self, controllers: usize) -> bool {
+        self.turned_from += usize::from(!std::mem::take(&mut self.goes_on));
+        if self.turned_from >= controllers
+            && let Some(reason) = self.foreign.take()
+        {
+            self.kept.disown(reason);
+        }
+        self.kept.disowned().borrow().is_some()
     }
 
     async fn follow(&mut self, voter: &Voter) -> Result<(), String> {
@@ -121,7 +153,7 @@ impl Puller {
         if error == ErrorCode::FencedLeaderEpoch {
             let image = Arc::clone(&self.image.borrow());
             let (offset, epoch) = (image.offset(), image.epoch());
-            self.kept.disown(format!("a controller has another epoch than {epoch} at offset {offset}"));
+            self.looks_foreign(format!("a controller has another epoch than {epoch} at offset {offset}"));
         }
         if error != ErrorCode::None {
             warn!(%error, "metadata fetch refused");
@@ -141,18 +173,21 @@ impl Puller {
             is_new
         });
         self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
-        let mut image = (**self.image.borrow()).clone();
+        let (mut image, mut next) = ((**self.image.borrow()).clone(), self.next);
         let before = image.offset();
         self.kept.pulled(response.batches.len(), usize::from(response.snapshot.is_some()));
         if let Some(snapshot) = response.snapshot {
             image = Image::from_snapshot(snapshot).map_err(|e| e.to_string())?;
-            self.next = response.snapshot_offset + 1;
+            next = response.snapshot_offset + 1;
         }
         for batch in response.batches {
             let records = decode_records(batch.records).map_err(|e| e.to_string())?;
             image.apply(batch.offset, batch.epoch, &records);
-            self.next = batch.offset + 1;
+            next = batch.offset + 1;
         }
+        // Not before all of it is understood: what is not published would never be asked for again.
+        self.next = next;
+        (self.foreign, self.turned_from, self.goes_on) = (None, 0, true);
         if image.offset() != before {
             self.image.send_replace(Arc::new(image));
         }
@@ -160,15 +195,19 @@ impl Puller {
     }
 
     /// Refuses what comes from a log of another founding, before anything of it is mixed into the image here.
-    fn check_founding(&self, theirs: Uuid) -> Result<(), String> {
+    fn check_founding(&mut self, theirs: Uuid) -> Result<(), String> {
         let image = Arc::clone(&self.image.borrow());
         if !image.is_foreign_to((!theirs.is_nil()).then_some(theirs)) {
             return Ok(());
         }
         let ours = image.founding().map_or_else(|| "not recorded".to_owned(), |id| id.to_string());
         let reason = format!("the quorum was founded anew: its founding is {theirs}, the one here is {ours}");
-        self.kept.disown(reason.clone());
+        self.looks_foreign(reason.clone());
         Err(reason)
+    }
+
+    fn looks_foreign(&mut self, reason: String) {
+        (self.foreign, self.goes_on) = (Some(reason), false);
     }
 }
 
@@ -221,8 +260,35 @@ mod tests {
             let before = Arc::clone(&images.borrow());
             puller.take(next(NEW, &[topic("b")])).unwrap_err();
             assert_eq!(*images.borrow(), before);
-            assert!(puller.kept.disowned().borrow().is_some(), "{kept:?} is to be given up");
+            assert!(puller.turn_away(1), "{kept:?} is to be given up");
         }
+    }
+
+    #[test]
+    fn one_controller_of_a_quorum_that_was_given_up_does_not_take_the_image_from_a_broker() {
+        let (mut puller, images) = puller(&[founding(NEW), topic("a")]);
+        let is_given_up = |puller: &mut Puller, says: Uuid| {
+            let _ = puller.take(next(says, &[]));
+            puller.turn_away(3)
+        };
+        for _ in 0..3 {
+            assert!(!is_given_up(&mut puller, OLD) && !is_given_up(&mut puller, OLD));
+            assert!(!is_given_up(&mut puller, NEW), "another one goes on with it");
+        }
+        assert!(!is_given_up(&mut puller, OLD) && !puller.turn_away(3), "the second cannot be reached");
+        assert!(is_given_up(&mut puller, OLD), "none goes on with it");
+        assert_eq!(names(&images), ["a"]);
+    }
+
+    #[test]
+    fn what_came_before_a_batch_that_is_broken_is_asked_for_again() {
+        let (mut puller, images) = puller(&[topic("a")]);
+        let broken =
+            MetadataBatch { offset: 7, epoch: 1, records: vec![0xff; 3].into(), ..Default::default() };
+        let mut response = next(Uuid::nil(), &[topic("b")]);
+        response.batches.push(broken);
+        puller.take(response).unwrap_err();
+        assert_eq!((names(&images), puller.next), (vec!["a".to_owned()], 6));
     }
 
     #[test]
