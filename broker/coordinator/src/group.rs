@@ -109,9 +109,9 @@ pub(crate) struct Group {
     pub(crate) sync_deadline: Option<i64>,
     offered: OfferedProtocols,
     joined: usize,
-    /// No timer of the group is due before this, Unix ms.
+    /// No timer of the group is due before this, by the steady clock.
     pub(crate) earliest: i64,
-    /// When the shard will look at this group next, Unix ms.
+    /// When the shard will look at this group next, by the steady clock.
     pub(crate) armed: i64,
 }
 

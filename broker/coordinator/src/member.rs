@@ -46,7 +46,7 @@ pub(crate) struct Member {
     pub(crate) is_new: bool,
     pub(crate) joining: Joining,
     pub(crate) syncing: Option<Parked>,
-    /// When the member is removed unless it is heard of, Unix ms. Pushed back by every sign of life.
+    /// When the member is removed unless it is heard of, by the steady clock. Pushed back by every sign of life.
     pub(crate) session_deadline: i64,
 }
 

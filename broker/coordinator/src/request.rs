@@ -36,13 +36,6 @@ pub struct Now {
     pub wall_ms: i64,
 }
 
-/// Both clocks show the same.
-impl From<i64> for Now {
-    fn from(now_ms: i64) -> Self {
-        Self { steady_ms: now_ms, wall_ms: now_ms }
-    }
-}
-
 /// A request on its way through the shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {

@@ -75,8 +75,7 @@ impl GroupShard {
     }
 
     /// Everything has been replayed: members of the loaded groups must be heard of within their session timeouts.
-    pub fn on_loaded(&mut self, now: impl Into<Now>) -> Effects {
-        let now = now.into();
+    pub fn on_loaded(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();
         self.next_expiry = Some(self.expiry_after(now));
         let group_ids: Vec<Str> = self.groups.keys().cloned().collect();
@@ -96,9 +95,8 @@ impl GroupShard {
         token: u64,
         context: RequestContext,
         request: GroupRequest,
-        now: impl Into<Now>,
+        now: Now,
     ) -> Effects {
-        let now = now.into();
         let mut effects = Effects::default();
         self.take_cancellations(now, &mut effects);
         let group_id = request.group_id().cloned();
@@ -135,8 +133,7 @@ impl GroupShard {
 
     /// Acts on every deadline that has come. To be called when [`next_deadline`](Self::next_deadline) has passed;
     /// calling it early does no harm.
-    pub fn tick(&mut self, now: impl Into<Now>) -> Effects {
-        let now = now.into();
+    pub fn tick(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();
         self.take_cancellations(now, &mut effects);
         let mut due = Vec::new();

@@ -113,7 +113,7 @@ impl Controller {
         self.sessions.prolong(stall_ms);
     }
 
-    /// When [`Controller::tick`] has something to do next, in Unix milliseconds.
+    /// When [`Controller::tick`] has something to do next, by the clock that it is called with.
     pub fn next_deadline(&self) -> Option<i64> {
         let session = self.sessions.next_expiry(self.settings.session_timeout_ms);
         let balance = self.balance.next_look();

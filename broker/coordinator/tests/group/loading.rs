@@ -1,7 +1,7 @@
 //! Failover: a shard loaded from the log carries on where the other stopped.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use klamm_coordinator::{GroupConfig, GroupShard};
+use klamm_coordinator::{GroupConfig, GroupShard, Now};
 use klamm_wire::messages::group_metadata_value::{GroupMetadataValue, MemberMetadata};
 use klamm_wire::{ErrorCode, Str, encode_to_bytes};
 use proptest::prelude::*;
@@ -138,7 +138,7 @@ proptest! {
         let key: Vec<u8> = [0, kind].into_iter().chain(key).collect();
         let value = value.map(|value| [0, version].into_iter().chain(value).collect::<Vec<u8>>());
         let _ = shard.replay(key.into(), value.map(Bytes::from));
-        shard.on_loaded(0);
+        shard.on_loaded(Now { steady_ms: 0, wall_ms: 0 });
     }
 
     #[test]

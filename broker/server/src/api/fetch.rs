@@ -51,7 +51,7 @@ struct Pass {
     is_news: bool,
     /// Whether a cold file must be read by a thread that may wait.
     is_cold: bool,
-    /// When the throttle lets more pass, in Unix milliseconds, if it held back something.
+    /// When the throttle lets more pass, by the steady clock, if it held back something.
     held_until: Option<i64>,
 }
 

@@ -69,7 +69,7 @@ pub struct Fetched {
     pub diverging: Option<EpochEnd>,
     /// What is read counts against the leader's throttle: see [`super::Registry::sent_throttled`].
     pub is_throttled: bool,
-    /// Too much has passed: nothing is read before this time, in Unix milliseconds.
+    /// Too much has passed: nothing is read before this time, by the steady clock.
     pub held_until: Option<i64>,
     /// The read needs a cold disk: read again with [`Partition::fetch_blocking`] on a thread that may wait.
     pub would_block: bool,
@@ -84,9 +84,9 @@ impl Partition {
     /// `OFFSET_NOT_AVAILABLE` of a follower that is behind, `KAFKA_STORAGE_ERROR`.
     pub fn fetch(self: &Arc<Self>, read: &FetchRead, park: Option<&Arc<Parked>>) -> Result<Fetched, Refused> {
         let tells_high_watermark = self.shared.tells_high_watermark;
-        let (fetched, plan) = self.change(|state, now_ms, wakeups| {
-            let (mut fetched, plan) = state.fetch(read, now_ms, wakeups)?;
-            let plan = self.throttle(state, read, &mut fetched, plan, now_ms);
+        let (fetched, plan) = self.change(|state, steady_ms, wakeups| {
+            let (mut fetched, plan) = state.fetch(read, steady_ms, wakeups)?;
+            let plan = self.throttle(state, read, &mut fetched, plan, steady_ms);
             if plan.is_none() && fetched.diverging.is_none() {
                 state.park(read.reader, park, tells_high_watermark);
             }
@@ -100,9 +100,9 @@ impl Partition {
     /// # Errors
     /// As [`Partition::fetch`].
     pub fn fetch_blocking(self: &Arc<Self>, read: &FetchRead) -> Result<Fetched, Refused> {
-        let (fetched, plan) = self.change(|state, now_ms, wakeups| {
-            let (mut fetched, plan) = state.fetch(read, now_ms, wakeups)?;
-            let plan = self.throttle(state, read, &mut fetched, plan, now_ms);
+        let (fetched, plan) = self.change(|state, steady_ms, wakeups| {
+            let (mut fetched, plan) = state.fetch(read, steady_ms, wakeups)?;
+            let plan = self.throttle(state, read, &mut fetched, plan, steady_ms);
             Ok::<_, Refused>((fetched, plan))
         })?;
         let fetched = run(fetched, plan, read, Wait::Allowed).map_err(|error| self.read_failed(error))?;
@@ -163,7 +163,7 @@ impl State {
     fn fetch(
         &mut self,
         read: &FetchRead,
-        now_ms: i64,
+        steady_ms: i64,
         wakeups: &mut Wakeups,
     ) -> Result<(Fetched, Option<ReadPlan>), Refused> {
         self.check_reader_epoch(read)?;
@@ -187,7 +187,7 @@ impl State {
         if let Reader::Follower { replica, broker_epoch } = read.reader {
             let event =
                 LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: read.fetch_offset };
-            self.step_leader(|leader| leader.step(event, now_ms), wakeups);
+            self.step_leader(|leader| leader.step(event, steady_ms), wakeups);
             fetched.high_watermark = self.high_watermark;
         }
         let plan = self.plan(read)?;

@@ -30,12 +30,12 @@ pub(super) enum LeaderAnswer {
 
 impl Partition {
     /// The next fetch from broker `leader`; `None` when this replica does not follow it.
-    pub(super) fn next_fetch(&self, leader: i32, now_ms: i64) -> Option<NextFetch> {
+    pub(super) fn next_fetch(&self, leader: i32, steady_ms: i64) -> Option<NextFetch> {
         let state = self.state.lock();
         match &state.role {
             Role::Follower(follower) if follower.leader() == leader => Some(match state.is_held_back() {
-                true => NextFetch::At(now_ms.saturating_add(500)),
-                false => self.throttle_fetch(follower.next_fetch(now_ms), now_ms),
+                true => NextFetch::At(steady_ms.saturating_add(500)),
+                false => self.throttle_fetch(follower.next_fetch(steady_ms), steady_ms),
             }),
             _ => None,
         }
@@ -43,24 +43,26 @@ impl Partition {
 
     /// A replica that is throttled and out of sync waits while too much was fetched, but looks again now and then: the rate
     /// may be another.
-    fn throttle_fetch(&self, next: NextFetch, now_ms: i64) -> NextFetch {
+    fn throttle_fetch(&self, next: NextFetch, steady_ms: i64) -> NextFetch {
         match next {
             NextFetch::Now(_) if self.is_throttled() => {
-                let held = self.shared.throttle.held_until(Side::Follower, now_ms);
-                held.map_or(next, |until| NextFetch::At(until.min(now_ms.saturating_add(THROTTLE_LOOK_MS))))
+                let held = self.shared.throttle.held_until(Side::Follower, steady_ms);
+                held.map_or(next, |until| {
+                    NextFetch::At(until.min(steady_ms.saturating_add(THROTTLE_LOOK_MS)))
+                })
             }
             _ => next,
         }
     }
 
     /// Counts fetched bytes against the throttle; true when that holds back what is throttled.
-    pub(super) fn count_fetched(&self, answer: &LeaderAnswer, now_ms: i64) -> bool {
+    pub(super) fn count_fetched(&self, answer: &LeaderAnswer, steady_ms: i64) -> bool {
         let LeaderAnswer::Records { records, .. } = answer else { return false };
         if records.is_empty() || !self.is_throttled() {
             return false;
         }
-        self.shared.throttle.passed(Side::Follower, records.len(), now_ms);
-        self.shared.throttle.held_until(Side::Follower, now_ms).is_some()
+        self.shared.throttle.passed(Side::Follower, records.len(), steady_ms);
+        self.shared.throttle.held_until(Side::Follower, steady_ms).is_some()
     }
 
     fn is_throttled(&self) -> bool {
@@ -70,14 +72,14 @@ impl Partition {
 
     /// Takes an answer to a fetch from `asked`.
     pub(super) fn answered(self: &Arc<Self>, asked: FetchPosition, answer: LeaderAnswer) {
-        self.change(|state, now_ms, wakeups| {
+        self.change(|state, steady_ms, wakeups| {
             if state.damage != Damage::None {
                 return;
             }
             let answer_event = state.to_event(&answer);
             let Role::Follower(follower) = &mut state.role else { return };
-            let effects = follower.step(FollowerEvent::Answered { asked, answer: answer_event }, now_ms);
-            self.carry_out(state, effects, answer, now_ms, wakeups);
+            let effects = follower.step(FollowerEvent::Answered { asked, answer: answer_event }, steady_ms);
+            self.carry_out(state, effects, answer, steady_ms, wakeups);
         });
     }
 
@@ -86,7 +88,7 @@ impl Partition {
         state: &mut State,
         effects: FollowerEffects,
         answer: LeaderAnswer,
-        now_ms: i64,
+        steady_ms: i64,
         wakeups: &mut Wakeups,
     ) {
         let high_watermark = state.high_watermark;
@@ -102,7 +104,7 @@ impl Partition {
             }
             _ => Ok(()),
         });
-        state.log_changed(now_ms);
+        state.log_changed(steady_ms);
         if let Some(reason) = state.log.offline_reason().map(str::to_owned) {
             let _idle = self.failed(state, &reason, wakeups);
             return;
@@ -111,7 +113,7 @@ impl Partition {
             warn!(topic = %self.topic, partition = self.index, %error, "the leader's answer was not applied");
             let Role::Follower(follower) = &mut state.role else { return };
             // Only the pause counts.
-            let _ = follower.step(FollowerEvent::AppendFailed, now_ms);
+            let _ = follower.step(FollowerEvent::AppendFailed, steady_ms);
         }
         if let Role::Follower(follower) = &state.role {
             state.high_watermark = follower.high_watermark();

@@ -119,11 +119,11 @@ impl Partition {
     /// Takes over changed settings.
     pub(super) fn reconfigure(self: &Arc<Self>, settings: Arc<TopicSettings>) {
         self.settings.store(Arc::clone(&settings));
-        self.change(|state, now_ms, wakeups| {
+        self.change(|state, steady_ms, wakeups| {
             state.counts_durable = settings.counts_durable;
             state.stamps_append_time = settings.stamps_append_time();
             state.log.reconfigure(settings.log_config());
-            state.stored(now_ms, wakeups);
+            state.stored(steady_ms, wakeups);
         });
     }
 

@@ -95,7 +95,7 @@ impl Assignment<'_> {
 
 impl State {
     /// Takes over the metadata: a new leader epoch begins a new role, the same one updates it.
-    pub(super) fn assign(&mut self, assignment: &Assignment<'_>, now_ms: i64, wakeups: &mut Wakeups) {
+    pub(super) fn assign(&mut self, assignment: &Assignment<'_>, steady_ms: i64, wakeups: &mut Wakeups) {
         let meta = assignment.partition;
         if self.role.is_gone() {
             return;
@@ -110,20 +110,20 @@ impl State {
         };
         if is_same_role && meta.leader_epoch == self.role.epoch() {
             self.step_leader(
-                |leader| leader.step(LeaderEvent::MetadataChanged(assignment.membership()), now_ms),
+                |leader| leader.step(LeaderEvent::MetadataChanged(assignment.membership()), steady_ms),
                 wakeups,
             );
             return;
         }
         self.leave_role(ErrorCode::NotLeaderOrFollower, wakeups);
         if leads {
-            self.lead(assignment, now_ms, wakeups);
+            self.lead(assignment, steady_ms, wakeups);
         } else if meta.leader >= 0 && meta.leader != assignment.local {
             self.follow(meta, wakeups);
         }
     }
 
-    fn lead(&mut self, assignment: &Assignment<'_>, now_ms: i64, wakeups: &mut Wakeups) {
+    fn lead(&mut self, assignment: &Assignment<'_>, steady_ms: i64, wakeups: &mut Wakeups) {
         let leader_epoch = assignment.partition.leader_epoch;
         self.log.assign_epoch(leader_epoch, self.log.end_offset());
         let (leader, effects) = LeaderState::new(
@@ -136,7 +136,7 @@ impl State {
                 lag_time_max_ms: assignment.lag_time_max_ms,
                 membership: assignment.membership(),
             },
-            now_ms,
+            steady_ms,
         );
         self.log.set_tail_cache_limit(LEADER_TAIL);
         self.role = Role::Leader(leader);
@@ -185,22 +185,25 @@ impl State {
         &mut self,
         leader_epoch: i32,
         outcome: AlterPartitionOutcome,
-        now_ms: i64,
+        steady_ms: i64,
         wakeups: &mut Wakeups,
     ) {
         if self.role.led_epoch() == Some(leader_epoch) {
-            self.step_leader(|leader| leader.step(LeaderEvent::AlterPartitionDone(outcome), now_ms), wakeups);
+            self.step_leader(
+                |leader| leader.step(LeaderEvent::AlterPartitionDone(outcome), steady_ms),
+                wakeups,
+            );
         }
     }
 
     /// The log was written: what counts is further along.
-    pub(super) fn stored(&mut self, now_ms: i64, wakeups: &mut Wakeups) {
+    pub(super) fn stored(&mut self, steady_ms: i64, wakeups: &mut Wakeups) {
         let end = self.counted_end();
         self.acks.stored(end, &mut wakeups.released);
-        self.step_leader(|leader| leader.step(LeaderEvent::LocalDurable { end }, now_ms), wakeups);
+        self.step_leader(|leader| leader.step(LeaderEvent::LocalDurable { end }, steady_ms), wakeups);
         if let Role::Follower(follower) = &self.role {
             let (leader, high_watermark) = (follower.leader(), self.high_watermark);
-            self.log_changed(now_ms);
+            self.log_changed(steady_ms);
             self.wake_nearby(high_watermark, wakeups);
             if end == self.log.end_offset() {
                 wakeups.follow = Some(Follow::Stored(leader));
@@ -209,11 +212,11 @@ impl State {
     }
 
     /// Tells the follower state where the log stands now.
-    pub(super) fn log_changed(&mut self, now_ms: i64) {
+    pub(super) fn log_changed(&mut self, steady_ms: i64) {
         let ends = self.log_ends();
         if let Role::Follower(follower) = &mut self.role {
             // Whatever the effects are, they are read from the state.
-            let _ = follower.step(FollowerEvent::LogChanged(ends), now_ms);
+            let _ = follower.step(FollowerEvent::LogChanged(ends), steady_ms);
             self.high_watermark = follower.high_watermark();
         }
     }

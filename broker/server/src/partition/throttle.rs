@@ -41,24 +41,24 @@ pub(super) enum Side {
 
 impl Throttle {
     /// Takes over the rates in effect.
-    pub(super) fn configure(&self, properties: &BrokerProperties<'_>, now_ms: i64) {
+    pub(super) fn configure(&self, properties: &BrokerProperties<'_>, steady_ms: i64) {
         for (side, name) in [
             (Side::Leader, "leader.replication.throttled.rate"),
             (Side::Follower, "follower.replication.throttled.rate"),
         ] {
             let rate = properties.parsed(name).unwrap_or(u64::MAX);
-            self.bucket(side).lock().set_rate(rate, now_ms);
+            self.bucket(side).lock().set_rate(rate, steady_ms);
         }
     }
 
-    /// When throttled bytes may pass again, in Unix milliseconds; `None` when they may at once.
-    pub(super) fn held_until(&self, side: Side, now_ms: i64) -> Option<i64> {
-        self.bucket(side).lock().held_until(now_ms)
+    /// When throttled bytes may pass again, by the steady clock; `None` when they may at once.
+    pub(super) fn held_until(&self, side: Side, steady_ms: i64) -> Option<i64> {
+        self.bucket(side).lock().held_until(steady_ms)
     }
 
     /// Throttled bytes passed.
-    pub(super) fn passed(&self, side: Side, bytes: usize, now_ms: i64) {
-        self.bucket(side).lock().take(bytes, now_ms);
+    pub(super) fn passed(&self, side: Side, bytes: usize, steady_ms: i64) {
+        self.bucket(side).lock().take(bytes, steady_ms);
         self.total(side).fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
@@ -90,7 +90,7 @@ impl Partition {
         read: &FetchRead,
         fetched: &mut Fetched,
         plan: Option<ReadPlan>,
-        now_ms: i64,
+        steady_ms: i64,
     ) -> Option<ReadPlan> {
         let Reader::Follower { replica, .. } = read.reader else { return plan };
         if plan.is_none() || !self.settings.load().leader_throttled.contains(self.index, self.shared.node_id)
@@ -102,7 +102,7 @@ impl Partition {
             return plan;
         }
         fetched.is_throttled = true;
-        fetched.held_until = self.shared.throttle.held_until(Side::Leader, now_ms);
+        fetched.held_until = self.shared.throttle.held_until(Side::Leader, steady_ms);
         plan.filter(|_| fetched.held_until.is_none())
     }
 }

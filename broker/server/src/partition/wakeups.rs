@@ -74,6 +74,7 @@ fn propose(partition: &Arc<Partition>, proposal: AlterPartition) {
 }
 
 fn answered(partition: &Arc<Partition>, leader_epoch: i32, outcome: AlterPartitionOutcome) {
-    partition
-        .change(|state, now_ms, wakeups| state.alter_partition_done(leader_epoch, outcome, now_ms, wakeups));
+    partition.change(|state, steady_ms, wakeups| {
+        state.alter_partition_done(leader_epoch, outcome, steady_ms, wakeups)
+    });
 }

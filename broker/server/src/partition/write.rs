@@ -38,8 +38,8 @@ impl Partition {
         if syncs {
             self.shared.engine.end_sync();
         }
-        self.change(|state, now_ms, wakeups| match state.log.finish_write(outcome) {
-            Ok(_) => self.written(state, now_ms, wakeups),
+        self.change(|state, steady_ms, wakeups| match state.log.finish_write(outcome) {
+            Ok(_) => self.written(state, steady_ms, wakeups),
             Err(error) if is_disk_full(&error) => self.disk_is_full(state, &error),
             Err(error) => self.failed(state, &error, wakeups),
         })
@@ -64,12 +64,12 @@ impl Partition {
         }
     }
 
-    fn written(&self, state: &mut State, now_ms: i64, wakeups: &mut Wakeups) -> Next {
+    fn written(&self, state: &mut State, steady_ms: i64, wakeups: &mut Wakeups) -> Next {
         if state.disk_full {
             info!(topic = %self.topic, partition = self.index, "the disk has space again");
             state.disk_full = false;
         }
-        state.stored(now_ms, wakeups);
+        state.stored(steady_ms, wakeups);
         self.repair(state, wakeups);
         let has_more = state.io == Io::Writing { again: true } || state.log.has_pending();
         state.io = if has_more { Io::Queued } else { Io::Idle };

@@ -154,8 +154,8 @@ impl Replicas {
         };
         partition.is_in_sync.store(meta.isr.contains(&self.node_id), Ordering::Relaxed);
         let was = partition.led_epoch();
-        partition.change(|state, now_ms, wakeups| {
-            state.assign(&assignment, now_ms, wakeups);
+        partition.change(|state, steady_ms, wakeups| {
+            state.assign(&assignment, steady_ms, wakeups);
             partition.repair(state, wakeups);
         });
         let is = partition.led_epoch();

@@ -114,8 +114,8 @@ fn flush_late(partition: &Arc<Partition>) {
 
 fn check_lag(replicas: &Replicas) {
     for partition in replicas.all() {
-        partition.change(|state, now_ms, wakeups| {
-            state.step_leader(|leader| leader.step(LeaderEvent::Tick, now_ms), wakeups);
+        partition.change(|state, steady_ms, wakeups| {
+            state.step_leader(|leader| leader.step(LeaderEvent::Tick, steady_ms), wakeups);
         });
     }
 }

@@ -21,34 +21,34 @@ impl Default for Bucket {
 
 impl Bucket {
     /// Another rate from now on. What is owed stays owed, and nothing is saved up yet.
-    pub(super) fn set_rate(&mut self, rate: u64, now_ms: i64) {
+    pub(super) fn set_rate(&mut self, rate: u64, steady_ms: i64) {
         if rate == self.rate {
             return;
         }
-        self.refill(now_ms);
+        self.refill(steady_ms);
         self.level = if self.is_unlimited() { 0 } else { self.level.min(0) };
         self.rate = rate;
     }
 
-    /// When bytes may pass, in the unit of `now_ms`; `None` at once.
-    pub(super) fn held_until(&mut self, now_ms: i64) -> Option<i64> {
+    /// When bytes may pass, in the unit of `steady_ms`; `None` at once.
+    pub(super) fn held_until(&mut self, steady_ms: i64) -> Option<i64> {
         if self.is_unlimited() {
             return None;
         }
-        self.refill(now_ms);
+        self.refill(steady_ms);
         if self.level > 0 {
             return None;
         }
         let missing = 1 - self.level;
         let wait = missing.checked_add(i128::from(self.rate) - 1)?.checked_div(i128::from(self.rate));
         let wait = wait.and_then(|wait| i64::try_from(wait).ok()).unwrap_or(i64::MAX);
-        Some(now_ms.saturating_add(wait))
+        Some(steady_ms.saturating_add(wait))
     }
 
     /// Bytes passed.
-    pub(super) fn take(&mut self, bytes: usize, now_ms: i64) {
+    pub(super) fn take(&mut self, bytes: usize, steady_ms: i64) {
         if !self.is_unlimited() {
-            self.refill(now_ms);
+            self.refill(steady_ms);
             self.level -= bytes as i128 * 1_000;
         }
     }
@@ -57,11 +57,12 @@ impl Bucket {
         self.rate >= UNLIMITED
     }
 
-    /// A thousandth of a byte for each byte of the rate and millisecond. A clock that was set back brings nothing.
-    fn refill(&mut self, now_ms: i64) {
-        let passed = now_ms.saturating_sub(self.at_ms).max(0);
+    /// A thousandth of a byte for each byte of the rate and millisecond. Who read the clock before others came first brings
+    /// nothing, and takes nothing from the time that counts already.
+    fn refill(&mut self, steady_ms: i64) {
+        let passed = steady_ms.saturating_sub(self.at_ms).max(0);
         let rate = i128::from(self.rate);
-        self.at_ms = now_ms;
+        self.at_ms = self.at_ms.max(steady_ms);
         self.level = (self.level + rate * i128::from(passed)).min(rate * 1_000);
     }
 }
@@ -113,11 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_brings_nothing() {
+    fn who_comes_late_with_an_earlier_time_brings_nothing() {
         let mut bucket = bucket(1_000);
-        bucket.take(1_000, 5_000);
-        let until = bucket.held_until(5_000);
-        assert!(bucket.held_until(1_000) > Some(1_000), "{until:?}");
+        bucket.take(1_001, 5);
+        let until = bucket.held_until(5);
+        for _ in 0..1_000 {
+            assert!(bucket.held_until(0) > Some(0));
+            assert_eq!(bucket.held_until(5), until, "the same milliseconds count once");
+        }
     }
 
     proptest! {
