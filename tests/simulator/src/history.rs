@@ -160,6 +160,8 @@ pub enum ServerEvent {
         partition: Key,
         /// Whether it leads.
         leads: bool,
+        /// Behind what it has shown before.
+        from: i64,
         /// The high watermark.
         end: i64,
         /// The batches, in order, as far as they can be read: what is damaged is refused, and shown when it has been repaired.
@@ -319,6 +321,19 @@ pub enum ServerEvent {
         /// What it is.
         what: String,
     },
+}
+
+/// Where the batches do not follow one another from `from` on: the offset that is missed, and the one that is there. What is
+/// not sound has no offsets to speak of.
+pub(crate) fn hole(from: i64, batches: &[Digest]) -> Option<(i64, i64)> {
+    let mut at = from;
+    for batch in batches.iter().take_while(|batch| batch.is_sound) {
+        if batch.base != at {
+            return Some((at, batch.base));
+        }
+        at = batch.next;
+    }
+    None
 }
 
 /// The batches in these bytes; what cannot be parsed is one unsound batch.

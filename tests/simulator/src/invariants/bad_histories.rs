@@ -60,8 +60,13 @@ fn followed(batches: &[Digest]) -> Told {
 }
 
 fn visible(node: usize, leads: bool, batches: &[Digest]) -> Told {
+    let from = batches.first().map_or(0, |first| first.base);
+    behind(node, leads, from, batches)
+}
+
+fn behind(node: usize, leads: bool, from: i64, batches: &[Digest]) -> Told {
     let (end, batches) = (batches.last().map_or(0, |last| last.next), batches.to_vec());
-    Server(ServerEvent::Visible { node, partition: 0, leads, end, batches })
+    Server(ServerEvent::Visible { node, partition: 0, leads, from, end, batches })
 }
 
 fn elected(node: usize, process: u32, epoch: i32, log: &[Digest]) -> Told {
@@ -82,8 +87,14 @@ fn s1_a_follower_that_differs_below_its_high_watermark() {
 
 #[test]
 fn s1_what_a_leader_cannot_read_is_compared_between_those_who_can() {
-    let unread =
-        ServerEvent::Visible { node: 0, partition: 0, leads: true, end: 4, batches: vec![batch(0, 2)] };
+    let unread = ServerEvent::Visible {
+        node: 0,
+        partition: 0,
+        leads: true,
+        from: 0,
+        end: 4,
+        batches: vec![batch(0, 2)],
+    };
     let other = Digest { hash: 99, ..batch(2, 4) };
     let differs = visible(2, false, &[batch(0, 2), other]);
     let history = vec![Server(unread), followed(&[batch(0, 2), batch(2, 4)]), differs];
@@ -95,6 +106,33 @@ fn s1_a_replica_that_cannot_be_read_at_the_end() {
     let unread = ServerEvent::FinalLog { node: 1, partition: 0, end: 4, batches: vec![batch(0, 2)] };
     let history = vec![committed(&[batch(0, 2), batch(2, 4)]), followed(&[batch(0, 2)]), Server(unread)];
     assert_eq!(violated(history), "S1 log matching");
+}
+
+fn whole() -> Vec<Digest> {
+    vec![batch(0, 2), batch(2, 4), batch(4, 6)]
+}
+
+#[test]
+fn s1_a_replica_with_a_hole_below_its_high_watermark() {
+    let within = followed(&[batch(0, 2), batch(4, 6)]);
+    assert_eq!(violated(vec![committed(&whole()), within]), "S1 log matching");
+    let between = behind(1, false, 2, &[batch(4, 6)]);
+    assert_eq!(violated(vec![committed(&whole()), followed(&[batch(0, 2)]), between]), "S1 log matching");
+}
+
+#[test]
+fn s1_a_replica_with_a_hole_at_the_end() {
+    for batches in [vec![batch(0, 2), batch(4, 6)], vec![batch(2, 4), batch(4, 6)]] {
+        let last = ServerEvent::FinalLog { node: 1, partition: 0, end: 6, batches };
+        assert_eq!(violated(vec![committed(&whole()), Server(last)]), "S1 log matching");
+    }
+}
+
+#[test]
+fn s2_a_leader_with_a_hole_in_its_log() {
+    for log in [[batch(0, 2), batch(4, 6)], [batch(2, 4), batch(4, 6)]] {
+        assert_eq!(violated(vec![committed(&whole()), elected(1, 1, 5, &log)]), "S2 leader completeness");
+    }
 }
 
 #[test]

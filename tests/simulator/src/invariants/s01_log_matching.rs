@@ -1,9 +1,9 @@
 //! S1: all replicas are equal, byte for byte, below the high watermarks that they know. What one cannot read is compared when it
-//! has got it again; at the end everything can be read.
+//! has got it again; at the end everything can be read. Nothing is deleted or compacted here, so no offset is missing in between.
 
 use super::ledger::Ledger;
 use super::{Invariant, Verdict};
-use crate::history::{Digest, ServerEvent};
+use crate::history::{Digest, ServerEvent, hole};
 
 #[derive(Default)]
 pub(super) struct LogMatching {
@@ -17,11 +17,11 @@ impl Invariant for LogMatching {
 
     fn server(&mut self, event: &ServerEvent) -> Verdict {
         match event {
-            ServerEvent::Visible { node, partition, leads, end, batches } => {
+            ServerEvent::Visible { node, partition, leads, from, end, batches } => {
                 if *leads {
                     self.ledger.advance(*partition, *end);
                 }
-                self.compare(*node, *partition, *end, batches)
+                self.compare(*node, *partition, (*from, *end), batches)
             }
             ServerEvent::FinalLog { node, partition, end, batches } => {
                 let read = batches.last().map_or(0, |last| last.next);
@@ -30,7 +30,7 @@ impl Invariant for LogMatching {
                         "node {node} cannot read partition {partition} behind {read}, and takes {end} for committed"
                     ));
                 }
-                self.compare(*node, *partition, *end, batches)
+                self.compare(*node, *partition, (0, *end), batches)
             }
             _ => Ok(()),
         }
@@ -38,10 +38,21 @@ impl Invariant for LogMatching {
 }
 
 impl LogMatching {
-    fn compare(&mut self, node: usize, partition: usize, end: i64, batches: &[Digest]) -> Verdict {
+    fn compare(
+        &mut self,
+        node: usize,
+        partition: usize,
+        (from, end): (i64, i64),
+        batches: &[Digest],
+    ) -> Verdict {
         if end > self.ledger.end(partition) {
             return Err(format!(
                 "node {node} takes {end} of partition {partition} for committed, no leader does"
+            ));
+        }
+        if let Some((at, next)) = hole(from, batches) {
+            return Err(format!(
+                "node {node} has offset {next} of partition {partition} in the place of {at}"
             ));
         }
         let shown = self.ledger.show(partition, batches);

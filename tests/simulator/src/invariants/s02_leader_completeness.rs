@@ -4,13 +4,26 @@ use std::collections::BTreeMap;
 
 use super::ledger::Ledger;
 use super::{Invariant, Verdict};
-use crate::history::{ClientEvent, ServerEvent};
+use crate::history::{ClientEvent, Digest, ServerEvent, hole};
 
 #[derive(Default)]
 pub(super) struct LeaderCompleteness {
     ledger: Ledger,
     /// The last proposal that was answered as committed in each controller epoch.
     proposals: BTreeMap<i32, i64>,
+}
+
+impl LeaderCompleteness {
+    fn elected(&mut self, partition: usize, end: i64, log: &[Digest]) -> Verdict {
+        let committed = self.ledger.end(partition);
+        if end < committed {
+            return Err(format!("its log ends at {end}, {committed} is committed"));
+        }
+        if let Some((at, next)) = hole(0, log) {
+            return Err(format!("its log has offset {next} in the place of {at}"));
+        }
+        self.ledger.show(partition, log)
+    }
 }
 
 impl Invariant for LeaderCompleteness {
@@ -37,14 +50,8 @@ impl Invariant for LeaderCompleteness {
                 Ok(())
             }
             ServerEvent::Elected { node, partition, epoch, is_current: true, end, log, .. } => {
-                let committed = self.ledger.end(*partition);
-                if *end < committed {
-                    return Err(format!(
-                        "node {node} leads partition {partition} in epoch {epoch} with a log that ends at {end}, {committed} is committed"
-                    ));
-                }
-                let compared = self.ledger.show(*partition, log);
-                compared.map_err(|what| {
+                let elected = self.elected(*partition, *end, log);
+                elected.map_err(|what| {
                     format!("leader {node} of partition {partition} in epoch {epoch}: {what}")
                 })
             }

@@ -5,7 +5,7 @@ use klamm_metadata::{Partition, Record};
 
 use super::World;
 use crate::faults::Moment;
-use crate::history::{ClientEvent, Digest, ServerEvent, digests};
+use crate::history::{ClientEvent, Digest, ServerEvent, digests, hole};
 use crate::message::{Key, Message};
 use crate::node::Replica;
 use crate::outbox::Touch;
@@ -104,7 +104,9 @@ impl World {
                 format!("node {node} commits partition {key} up to {high_watermark}: {:?}", replica.role);
             self.trace.say(self.out.now, format_args!("{text}"));
         }
-        self.tell_server(&ServerEvent::Visible { node, partition: key, leads, end: high_watermark, batches });
+        let visible =
+            ServerEvent::Visible { node, partition: key, leads, from, end: high_watermark, batches };
+        self.tell_server(&visible);
         if leads {
             self.look_at_candidates(key);
         }
@@ -249,9 +251,11 @@ impl World {
 
     pub(super) fn is_readable(&self, node: usize, key: Key) -> bool {
         self.nodes[node].replica(key).is_some_and(|replica| {
-            let end = replica.log.end_offset();
-            let batches = read_log(replica, replica.log.start_offset(), end);
-            batches.last().map_or(0, |last| last.next) == end && batches.iter().all(|batch| batch.is_sound)
+            let (start, end) = (replica.log.start_offset(), replica.log.end_offset());
+            let batches = read_log(replica, start, end);
+            batches.last().map_or(start, |last| last.next) == end
+                && hole(start, &batches).is_none()
+                && batches.iter().all(|batch| batch.is_sound)
         })
     }
 
