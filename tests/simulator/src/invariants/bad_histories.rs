@@ -218,6 +218,11 @@ fn p1_an_acknowledged_record_that_is_gone() {
 }
 
 #[test]
+fn p1_two_values_acknowledged_at_one_offset() {
+    assert_eq!(violated(vec![acked(1, 0, 0), acked(2, 1, 0)]), "P1 no lost write");
+}
+
+#[test]
 fn p2_an_acknowledged_record_that_a_consumer_never_saw() {
     let history = vec![acked(1, 0, 0), acked(2, 1, 1), polled(0, &[(0, 1)]), End];
     assert_eq!(violated(history), "P2 everything seen");

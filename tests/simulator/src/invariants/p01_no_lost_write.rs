@@ -1,4 +1,4 @@
-//! P1: every acknowledged record is in the log at the end, where it was acknowledged.
+//! P1: every acknowledged record is in the log at the end, where it was acknowledged; no two were acknowledged at one place.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,12 @@ impl Invariant for NoLostWrite {
 
     fn client(&mut self, event: &ClientEvent) -> Verdict {
         if let ClientEvent::Acked { partition, value, offset, .. } = event {
-            self.acked.entry(*partition).or_default().insert(*offset, *value);
+            let known = self.acked.entry(*partition).or_default().insert(*offset, *value);
+            if let Some(known) = known.filter(|known| known != value) {
+                return Err(format!(
+                    "values {known} and {value} were acknowledged at offset {offset} of partition {partition}"
+                ));
+            }
         }
         Ok(())
     }
