@@ -97,11 +97,13 @@ fn acked(client: u64, value: u64, offset: i64) -> ClientEvent {
 }
 
 fn records(value: u64) -> Vec<Record> {
-    let topic_id = Uuid::from_u128(u128::from(value) + 1);
-    vec![
-        TopicRecord { name: Str::copy_from(&format!("topic-{value:x}")), topic_id, ..TopicRecord::default() }
-            .into(),
-    ]
+    let (name, topic_id) = (Str::copy_from(&format!("topic-{value:x}")), topic_id(value));
+    vec![TopicRecord { name, topic_id, ..TopicRecord::default() }.into()]
+}
+
+/// The topic that stands for a value.
+pub(super) fn topic_id(value: u64) -> Uuid {
+    Uuid::from_u128(u128::from(value) + 1)
 }
 
 /// The value that such records carry.

@@ -1,14 +1,16 @@
 //! What must come true when nothing strikes any more: one leader, everybody has what it has, and a proposal is committed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_metadata::Image;
-use klamm_quorum::{Quorum, QuorumStatus};
+use klamm_quorum::QuorumStatus;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::history::ServerEvent;
-use crate::raft::client::{CLIENTS, Client, Outcome};
+use crate::raft::client::{CLIENTS, Client, Outcome, topic_id};
 use crate::raft::world::World;
 use crate::random::Random;
 
@@ -110,28 +112,27 @@ impl World {
                 &ServerEvent::ImageApplied { node: controller, offset: own.offset(), is_prefix },
             );
         }
-        self.tell_records(&image, &leader);
+        self.tell_records(&image);
         let at = self.now();
         self.book.lock().end(at);
     }
 
-    fn tell_records(&self, image: &Image, leader: &Quorum) {
+    /// Of what was applied anywhere, at any time, what the image has in the end; it has all of it.
+    fn tell_records(&self, image: &Image) {
+        let has = |value: u64| image.topic_by_id(topic_id(value)).is_some();
         let applied = self.book.lock().applied.clone();
-        let records: Vec<(i64, u64)> = applied
-            .iter()
-            .flat_map(|(offset, values)| values.iter().map(|value| (*offset, *value)))
-            .collect();
-        let topics = image.topics().count();
-        let is_prefix = records.len() == topics;
+        let all = applied.iter().flat_map(|(offset, values)| values.iter().map(|value| (*offset, *value)));
+        let (records, lost): (Vec<_>, Vec<_>) = all.partition(|(_, value)| has(*value));
+        self.tell(0, &ServerEvent::FinalRecords { partition: 0, records: records.clone() });
+        let applied: BTreeSet<Uuid> = records.iter().map(|(_, value)| topic_id(*value)).collect();
+        let unseen: Vec<Uuid> =
+            image.topics().map(|topic| topic.id).filter(|id| !applied.contains(id)).collect();
+        let is_prefix = lost.is_empty() && unseen.is_empty();
         if !is_prefix {
-            self.book.lock().say(
-                self.now(),
-                format_args!("{} values were applied, {topics} are in the image", records.len()),
-            );
+            let at = self.now();
+            self.book.lock().say(at, format_args!("applied, and gone: {lost:?}; never applied: {unseen:?}"));
         }
-        let offset = leader.image().borrow().offset();
-        self.tell(0, &ServerEvent::ImageApplied { node: 0, offset, is_prefix });
-        self.tell(0, &ServerEvent::FinalRecords { partition: 0, records });
+        self.tell(0, &ServerEvent::ImageApplied { node: 0, offset: image.offset(), is_prefix });
     }
 }
 
