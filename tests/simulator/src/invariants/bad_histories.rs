@@ -1,5 +1,7 @@
 //! Bad histories, one for each property: its checker must fail on it, and on nothing before it.
 
+mod quorum;
+
 use super::{Invariants, Violation};
 use crate::history::{ClientEvent, Digest, ServerEvent};
 
@@ -13,7 +15,10 @@ use Told::{Client, End, Server};
 
 /// What the last event violates; the ones before it violate nothing.
 fn violated(history: Vec<Told>) -> &'static str {
-    let mut invariants = Invariants::all();
+    violated_of(Invariants::all(), history)
+}
+
+fn violated_of(mut invariants: Invariants, history: Vec<Told>) -> &'static str {
     let last = history.len() - 1;
     for (at, told) in history.into_iter().enumerate() {
         let violation: Option<Violation> = match told {

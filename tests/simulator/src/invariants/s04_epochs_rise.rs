@@ -18,10 +18,13 @@ pub(super) struct EpochsRise {
     recorded: BTreeMap<(usize, u32), Recorded>,
 }
 
+/// Controller epoch, who has the vote, and whether that was elected.
+type Vote = (i32, u64, bool);
+
 #[derive(Clone, Copy, Default)]
 struct Recorded {
     process: u32,
-    vote: Option<(i32, u64, bool)>,
+    vote: Option<Vote>,
     committed: i64,
     kept: (i64, i64),
 }
@@ -31,18 +34,13 @@ impl EpochsRise {
         &mut self,
         disk: (usize, u32),
         process: u32,
-        vote: Option<(i32, u64, bool)>,
+        vote: Option<Vote>,
         log: &LogPositions,
     ) -> Verdict {
         let known = self.recorded.entry(disk).or_default();
         let before = *known;
         *known = Recorded { process, vote, committed: log.committed, kept: (log.purged, log.snapshot) };
-        let voted_twice = match (before.vote, vote) {
-            // Who voted for one and hears that another was elected in the same epoch follows that one.
-            (Some(old), Some(new)) => new.0 < old.0 || new.0 == old.0 && new.1 != old.1 && !new.2,
-            (old, new) => old.is_some() && new.is_none(),
-        };
-        if voted_twice {
+        if voted_twice(before.vote, vote) {
             return Err(format!(
                 "controller and disk {disk:?} had voted {:?}, and now {vote:?}",
                 before.vote
@@ -57,6 +55,19 @@ impl EpochsRise {
             ));
         }
         Ok(())
+    }
+}
+
+/// Who voted for one and hears that another was elected in the same epoch follows that one; from then on nothing of that epoch
+/// changes.
+fn voted_twice(old: Option<Vote>, new: Option<Vote>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            let is_another = new.1 != old.1;
+            let contradicts = old.2 && (is_another || !new.2) || is_another && !new.2;
+            new.0 < old.0 || new.0 == old.0 && contradicts
+        }
+        (old, new) => old.is_some() && new.is_none(),
     }
 }
 
