@@ -48,7 +48,7 @@ impl World {
         }
         if self.book.lock().violation.is_none() {
             let reason = format!("{} s after the last fault: {missing}", REST.as_secs());
-            self.tell(0, &ServerEvent::NotAtRest { reason });
+            self.tell(0, &not_at_rest(reason));
         }
     }
 
@@ -101,10 +101,15 @@ impl World {
     /// Compares what everybody has in the end with each other, and with what was told.
     fn compare(self: &Arc<Self>) {
         self.look();
-        let Some((_, _, leader)) = self.leader() else { return };
+        let Some((_, _, leader)) = self.leader() else {
+            return self.tell(0, &not_at_rest("nobody leads when everything is compared".to_owned()));
+        };
         let image = leader.image().borrow().clone();
         for controller in 0..self.size {
-            let Some((_, _, quorum)) = self.running(controller) else { continue };
+            let Some((_, _, quorum)) = self.running(controller) else {
+                let reason = format!("controller {controller} does not run when everything is compared");
+                return self.tell(controller, &not_at_rest(reason));
+            };
             let own = quorum.image().borrow().clone();
             let is_prefix = own.to_snapshot() == image.to_snapshot();
             self.tell(
@@ -134,6 +139,10 @@ impl World {
         }
         self.tell(0, &ServerEvent::ImageApplied { node: 0, offset: image.offset(), is_prefix });
     }
+}
+
+fn not_at_rest(reason: String) -> ServerEvent {
+    ServerEvent::NotAtRest { reason }
 }
 
 fn has_all(here: &QuorumStatus, leader: &QuorumStatus) -> bool {
