@@ -54,7 +54,7 @@ fn is_caught(name: &str, seeds: u64, faults: &[Fault], by: &[&str]) {
 #[test]
 fn reused_controller_id() {
     let faults = [Fault::DiskLost, Fault::Isolation, Fault::Pause, Fault::OneWay];
-    is_caught("ReusedControllerId", 20, &faults, &["S8", "S2", "S6", "P1"]);
+    is_caught("ReusedControllerId", 20, &faults, &["S9", "S8", "S2", "S6", "P1"]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn vote_not_synced() {
 #[test]
 fn append_acknowledged_before_sync() {
     let faults = [Fault::Power, Fault::PowerAll, Fault::Isolation];
-    is_caught("AppendAcknowledgedBeforeSync", 20, &faults, &["S8", "S2", "S6", "P1"]);
+    is_caught("AppendAcknowledgedBeforeSync", 20, &faults, &["S9", "S8", "S2", "S6", "P1"]);
 }
 
 #[test]

@@ -16,11 +16,16 @@ impl World {
     /// Looks at every controller that runs.
     pub(super) fn look(self: &Arc<Self>) {
         for controller in 0..self.size {
-            self.bury(controller);
-            let Some((process, group, quorum)) = self.running(controller) else { continue };
-            if let Some(what) = group.panicked() {
+            // Also of one that has died or stopped over it, or not started yet.
+            let panicked = {
+                let controllers = self.controllers.lock();
+                controllers[controller].running.as_ref().and_then(|running| running.process.panicked())
+            };
+            if let Some(what) = panicked {
                 self.tell(controller, &ServerEvent::Panicked { what });
             }
+            self.bury(controller);
+            let Some((process, _, quorum)) = self.running(controller) else { continue };
             self.look_at(controller, process, &quorum);
             self.look_at_entries(controller, &quorum);
         }
