@@ -13,11 +13,12 @@ use klamm_log::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode, SimDisk};
 pub(crate) struct FusedDisk {
     inner: SimDisk,
     left: Arc<AtomicU64>,
+    failed_syncs: Arc<AtomicU64>,
 }
 
 impl FusedDisk {
     pub(crate) fn new(inner: SimDisk) -> Self {
-        Self { inner, left: Arc::new(AtomicU64::new(u64::MAX)) }
+        Self { inner, left: Arc::new(AtomicU64::new(u64::MAX)), failed_syncs: Arc::default() }
     }
 
     /// Lets only so many calls through from now on that change or sync something.
@@ -28,6 +29,16 @@ impl FusedDisk {
     /// Whether the process is dead by now.
     pub(crate) fn is_burnt(&self) -> bool {
         self.left.load(Ordering::Relaxed) == 0
+    }
+
+    /// How many syncs the disk itself has failed while the process lived.
+    pub(crate) fn failed_syncs(&self) -> u64 {
+        self.failed_syncs.load(Ordering::Relaxed)
+    }
+
+    fn note_sync(&self, synced: io::Result<()>) -> io::Result<()> {
+        self.failed_syncs.fetch_add(u64::from(synced.is_err()), Ordering::Relaxed);
+        synced
     }
 
     fn pass(&self) -> io::Result<()> {
@@ -81,7 +92,7 @@ impl Disk for FusedDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.pass()?;
-        self.inner.sync_dir(dir)
+        self.note_sync(self.inner.sync_dir(dir))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -115,7 +126,7 @@ impl DiskFile for FusedFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.disk.pass()?;
-        self.file.sync_data()
+        self.disk.note_sync(self.file.sync_data())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -1,10 +1,12 @@
 //! What clients did and saw, and what servers hold: all that the invariants are told.
 
-use bytes::Bytes;
+mod batches;
+
 use klamm_quorum::LogPositions;
-use klamm_records::batches;
 
 use crate::message::Key;
+
+pub(crate) use batches::{digests, hash, hole, values};
 
 /// Something that a client did or saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,7 +261,18 @@ pub enum ServerEvent {
         /// Where its log ends.
         log_end: i64,
     },
-    /// A controller applied an entry of the metadata log.
+    /// What a controller has applied came to another image.
+    ImageReached {
+        /// The controller.
+        controller: usize,
+        /// Which process.
+        process: u32,
+        /// The last offset that it has applied.
+        offset: i64,
+        /// Hash of the image.
+        hash: u64,
+    },
+    /// A controller has an entry of the metadata log that it has applied.
     EntryApplied {
         /// The controller.
         controller: usize,
@@ -321,76 +334,4 @@ pub enum ServerEvent {
         /// What it is.
         what: String,
     },
-}
-
-/// Where the batches do not follow one another from `from` on: the offset that is missed, and the one that is there. What is
-/// not sound has no offsets to speak of.
-pub(crate) fn hole(from: i64, batches: &[Digest]) -> Option<(i64, i64)> {
-    let mut at = from;
-    for batch in batches.iter().take_while(|batch| batch.is_sound) {
-        if batch.base != at {
-            return Some((at, batch.base));
-        }
-        at = batch.next;
-    }
-    None
-}
-
-/// The batches in these bytes; what cannot be parsed is one unsound batch.
-pub(crate) fn digests(bytes: Bytes) -> Vec<Digest> {
-    let mut found = Vec::new();
-    for batch in batches(bytes) {
-        let Ok(batch) = batch else {
-            let at = found.last().map_or(-1, |digest: &Digest| digest.next);
-            let unsound = Digest {
-                base: at,
-                next: at,
-                epoch: -1,
-                hash: 0,
-                producer: -1,
-                producer_epoch: -1,
-                sequence: -1,
-                is_sound: false,
-            };
-            found.push(unsound);
-            return found;
-        };
-        let header = &batch.header;
-        found.push(Digest {
-            base: header.base_offset,
-            next: header.next_offset(),
-            epoch: header.leader_epoch,
-            hash: hash(&batch.bytes),
-            producer: header.producer_id,
-            producer_epoch: header.producer_epoch,
-            sequence: header.base_sequence,
-            is_sound: batch.verify_crc().is_ok(),
-        });
-    }
-    found
-}
-
-/// Offsets and values of the clients' records in these bytes; `None` when a batch is damaged.
-pub(crate) fn values(bytes: Bytes) -> Option<Vec<(i64, u64)>> {
-    let mut found = Vec::new();
-    for batch in batches(bytes) {
-        let batch = batch.ok()?;
-        batch.verify_crc().ok()?;
-        for record in batch.records(1 << 20).ok()? {
-            let record = record.ok()?;
-            let value = record.value.as_deref().and_then(|value| value.get(..8)?.try_into().ok());
-            found.push((record.offset, u64::from_be_bytes(value.unwrap_or_default())));
-        }
-    }
-    Some(found)
-}
-
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-    hash
 }

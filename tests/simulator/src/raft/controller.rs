@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_log::SimDisk;
+use klamm_metadata::Image;
 use klamm_quorum::simulated::Process;
 use klamm_quorum::{Peer, Quorum, QuorumConfig, SnapshotPolicy};
 use uuid::Uuid;
@@ -25,10 +26,10 @@ pub(super) struct Controller {
     /// How many processes there were.
     pub(super) processes: u32,
     pub(super) running: Option<Running>,
-    /// The disk failed on purpose, so the process may stop by itself.
-    pub(super) may_stop: bool,
     /// Offset of the next entry that is looked at.
     pub(super) seen: i64,
+    /// The image that was looked at last.
+    pub(super) shown: Option<Arc<Image>>,
 }
 
 /// Its process.
@@ -41,10 +42,17 @@ pub(super) struct Running {
     pub(super) power: bool,
 }
 
+impl Running {
+    /// Whether it may fail and stop by itself: it is dead already, or its disk has failed, on purpose.
+    pub(super) fn may_stop(&self) -> bool {
+        self.fuse.is_burnt() || self.fuse.failed_syncs() > 0
+    }
+}
+
 impl Controller {
     pub(super) fn new(seed: u64) -> Self {
         let disk = SimDisk::new(seed);
-        Self { disk, number: 0, processes: 0, running: None, may_stop: false, seen: 0 }
+        Self { disk, number: 0, processes: 0, running: None, seen: 0, shown: None }
     }
 
     /// The process dies; with the machine, what was not synced is lost.
@@ -53,7 +61,6 @@ impl Controller {
         running.process.kill();
         running.fuse.burn_after(0);
         self.disk.fail_syncs(0);
-        self.may_stop = false;
         if power { self.disk.power_loss() } else { self.disk.crash() }
     }
 
@@ -103,7 +110,7 @@ impl World {
             return;
         }
         one.processes += 1;
-        one.seen = 0;
+        (one.seen, one.shown) = (0, None);
         let (process, fuse, number) = (Process::new(seed), FusedDisk::new(one.disk.clone()), one.processes);
         process.set_disk_time(Duration::ZERO, Duration::from_millis(DISK_MS));
         let config = config(controller, one.number, self.founders, self.auto_join);
@@ -117,7 +124,8 @@ impl World {
             world.book.lock().say(at, format_args!("controller {controller} started process {number}"));
             match started {
                 Ok(quorum) => world.is_there(controller, number, quorum),
-                Err(_) if fuse.is_burnt() || world.may_stop(controller) => {}
+                // It has died, and is buried at the next look.
+                Err(_) if fuse.is_burnt() || fuse.failed_syncs() > 0 => fuse.burn_after(0),
                 Err(error) => {
                     let reason = format!("controller {controller} does not start: {error}");
                     world.tell(controller, &ServerEvent::NotAtRest { reason });
@@ -132,10 +140,6 @@ impl World {
         if let Some(running) = one.running.as_mut().filter(|_| one.processes == number) {
             running.quorum = Some(quorum);
         }
-    }
-
-    fn may_stop(&self, controller: usize) -> bool {
-        self.controllers.lock()[controller].may_stop
     }
 
     /// What runs there, and answers.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use klamm_metadata::decode_records;
-use klamm_quorum::{Fetched, Quorum};
+use klamm_quorum::{Fetched, Quorum, QuorumError};
 
 use crate::history::{ServerEvent, hash};
 use crate::raft::client::value_of;
+use crate::raft::controller::Running;
 use crate::raft::world::World;
 
 /// Bytes of entries that are looked at at once.
@@ -27,6 +28,7 @@ impl World {
             self.bury(controller);
             let Some((process, _, quorum)) = self.running(controller) else { continue };
             self.look_at(controller, process, &quorum);
+            self.look_at_image(controller, process, &quorum);
             self.look_at_entries(controller, &quorum);
         }
     }
@@ -40,10 +42,10 @@ impl World {
         if !running.fuse.is_burnt() && stopped.is_none() {
             return;
         }
-        let (is_burnt, power, may_stop) = (running.fuse.is_burnt(), running.power, one.may_stop);
+        let (may_stop, power) = (running.may_stop(), running.power);
         one.kill(power);
         drop(controllers);
-        if !is_burnt && !may_stop {
+        if !may_stop {
             let reason = format!("controller {controller} stopped: {}", stopped.unwrap_or_default());
             self.tell(controller, &ServerEvent::NotAtRest { reason });
         }
@@ -73,7 +75,16 @@ impl World {
         }
     }
 
-    pub(super) fn look_at_entries(&self, controller: usize, quorum: &Quorum) {
+    fn look_at_image(&self, controller: usize, process: u32, quorum: &Quorum) {
+        let image = quorum.image().borrow().clone();
+        let shown = self.controllers.lock()[controller].shown.replace(image.clone());
+        if shown.is_none_or(|shown| !Arc::ptr_eq(&shown, &image)) {
+            let (offset, hash) = (image.offset(), hash(&image.to_snapshot()));
+            self.tell(controller, &ServerEvent::ImageReached { controller, process, offset, hash });
+        }
+    }
+
+    fn look_at_entries(&self, controller: usize, quorum: &Quorum) {
         loop {
             let from = self.controllers.lock()[controller].seen;
             let next = match quorum.read_committed(from, ENTRIES) {
@@ -93,12 +104,16 @@ impl World {
                     entries.last().map_or(from, |(offset, ..)| offset + 1)
                 }
                 Ok(Fetched::Snapshot { offset, .. }) => {
-                    if from > 0 {
+                    if from > 0 && !has_entry(quorum, offset) {
                         self.book.lock().installed += 1;
                     }
                     offset + 1
                 }
-                Err(_) => from,
+                Err(QuorumError::OffsetOutOfRange { .. }) => from,
+                Err(error) => {
+                    self.tell_unreadable(controller, from, &error);
+                    from
+                }
             };
             if next == from {
                 return;
@@ -106,4 +121,18 @@ impl World {
             self.controllers.lock()[controller].seen = next;
         }
     }
+
+    fn tell_unreadable(&self, controller: usize, from: i64, error: &QuorumError) {
+        let may_stop = self.controllers.lock()[controller].running.as_ref().is_none_or(Running::may_stop);
+        if !may_stop {
+            let reason =
+                format!("controller {controller} cannot read what it applied from {from} on: {error}");
+            self.tell(controller, &ServerEvent::NotAtRest { reason });
+        }
+    }
+}
+
+/// Whether the log goes on from before its snapshot, as after a snapshot of its own; one that was installed replaces it.
+fn has_entry(quorum: &Quorum, offset: i64) -> bool {
+    matches!(quorum.read_committed(offset, 1), Ok(Fetched::Batches(_)))
 }

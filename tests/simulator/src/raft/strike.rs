@@ -168,19 +168,17 @@ impl World {
     }
 
     async fn failed_sync(&self, controller: usize) -> bool {
-        let (passing, disk) = {
-            let mut controllers = self.controllers.lock();
-            let one = &mut controllers[controller];
-            if one.running.is_none() {
-                return false;
-            }
-            one.may_stop = true;
-            (self.between(0, 6) as u32, one.disk.clone())
+        let (disk, fuse) = {
+            let controllers = self.controllers.lock();
+            let one = &controllers[controller];
+            let Some(running) = &one.running else { return false };
+            (one.disk.clone(), running.fuse.clone())
         };
+        let (passing, before) = (self.between(0, 6) as u32, fuse.failed_syncs());
         disk.fail_syncs_after(passing, 1);
         self.wait(100, 600).await;
         disk.fail_syncs(0);
-        true
+        fuse.failed_syncs() > before
     }
 
     /// Replaces a disk, if what is on the others is enough: all voters are there, and none is still the disk of before.

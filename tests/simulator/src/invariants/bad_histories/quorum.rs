@@ -102,6 +102,17 @@ fn s6_a_controller_that_applies_another_entry() {
 }
 
 #[test]
+fn s6_a_controller_that_comes_to_another_image_or_goes_back() {
+    let reached = |controller, process, offset, hash| {
+        Server(ServerEvent::ImageReached { controller, process, offset, hash })
+    };
+    let differs = vec![reached(0, 1, 3, 8), reached(1, 1, 3, 8), reached(2, 1, 3, 9)];
+    assert_eq!(violated(differs), "S6 metadata is a prefix");
+    let goes_back = vec![reached(0, 1, 3, 8), reached(0, 2, 2, 7), reached(0, 2, 1, 6)];
+    assert_eq!(violated(goes_back), "S6 metadata is a prefix");
+}
+
+#[test]
 fn p19_a_change_that_is_before_one_which_was_answered_when_it_was_proposed() {
     let proposals = || vec![proposed(1), proposed(2), committed(1, 7, 2), proposed(3)];
     let mut answered = proposals();
