@@ -142,3 +142,23 @@ impl DiskFile for FusedFile {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_that_the_disk_fails_is_counted_and_one_of_a_dead_process_is_not() {
+        let inner = SimDisk::new(1);
+        let (disk, dir) = (FusedDisk::new(inner.clone()), Path::new("/a"));
+        disk.create_dir_all(dir).expect("created");
+        disk.sync_dir(dir).expect("synced");
+        assert_eq!(disk.failed_syncs(), 0);
+        inner.fail_syncs(1);
+        assert!(disk.sync_dir(dir).is_err());
+        assert_eq!(disk.failed_syncs(), 1);
+        disk.burn_after(0);
+        assert!(disk.sync_dir(dir).is_err());
+        assert_eq!(disk.failed_syncs(), 1);
+    }
+}

@@ -76,7 +76,7 @@ pub struct Report {
     pub epochs: u64,
     /// Snapshots that a controller was sent because its log ended before the leader's began.
     pub installed: u64,
-    /// How often each fault struck.
+    /// How often each fault struck, and had an effect.
     pub strikes: BTreeMap<Fault, u64>,
 }
 

@@ -1,5 +1,6 @@
 //! One controller: a disk, and the process that runs on it while it runs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use uuid::Uuid;
 
 use crate::disk::FusedDisk;
 use crate::history::ServerEvent;
+use crate::raft::faults::Fault;
 use crate::raft::network::Wire;
 use crate::raft::world::World;
 
 /// Virtual milliseconds that a step of a healthy disk takes, at most.
-const DISK_MS: u64 = 4;
+pub(super) const DISK_MS: u64 = 4;
 
 /// A controller of the quorum.
 pub(super) struct Controller {
@@ -26,6 +28,8 @@ pub(super) struct Controller {
     /// How many processes there were.
     pub(super) processes: u32,
     pub(super) running: Option<Running>,
+    /// Faults that are not over.
+    pub(super) struck_by: BTreeSet<Fault>,
     /// Offset of the next entry that is looked at.
     pub(super) seen: i64,
     /// The image that was looked at last.
@@ -52,7 +56,15 @@ impl Running {
 impl Controller {
     pub(super) fn new(seed: u64) -> Self {
         let disk = SimDisk::new(seed);
-        Self { disk, number: 0, processes: 0, running: None, seen: 0, shown: None }
+        Self {
+            disk,
+            number: 0,
+            processes: 0,
+            running: None,
+            struck_by: BTreeSet::new(),
+            seen: 0,
+            shown: None,
+        }
     }
 
     /// The process dies; with the machine, what was not synced is lost.

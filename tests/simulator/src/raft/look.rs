@@ -17,19 +17,21 @@ impl World {
     /// Looks at every controller that runs.
     pub(super) fn look(self: &Arc<Self>) {
         for controller in 0..self.size {
-            // Also of one that has died or stopped over it, or not started yet.
-            let panicked = {
-                let controllers = self.controllers.lock();
-                controllers[controller].running.as_ref().and_then(|running| running.process.panicked())
-            };
-            if let Some(what) = panicked {
-                self.tell(controller, &ServerEvent::Panicked { what });
-            }
+            self.look_for_panic(controller);
             self.bury(controller);
             let Some((process, _, quorum)) = self.running(controller) else { continue };
             self.look_at(controller, process, &quorum);
             self.look_at_image(controller, process, &quorum);
             self.look_at_entries(controller, &quorum);
+        }
+    }
+
+    /// Also of a process that has died or stopped over it, or not started yet; what is buried tells nothing any more.
+    pub(super) fn look_for_panic(&self, controller: usize) {
+        let process =
+            self.controllers.lock()[controller].running.as_ref().map(|running| running.process.clone());
+        if let Some(what) = process.and_then(|process| process.panicked()) {
+            self.tell(controller, &ServerEvent::Panicked { what });
         }
     }
 

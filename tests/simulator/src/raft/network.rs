@@ -1,6 +1,6 @@
 //! The network between controllers: messages are lost, late, doubled or overtaken, and ways are cut in one direction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +13,25 @@ use crate::raft::book::kind;
 use crate::raft::world::World;
 use crate::random::Random;
 
-/// What messages meet at the moment.
+/// What messages meet at the moment: each fault's weather, until that very fault is over.
 pub(super) struct Network {
     random: Random,
+    weathers: BTreeMap<u64, Weather>,
+    faults: u64,
+}
+
+/// What one fault does to messages.
+#[derive(Default)]
+pub(super) struct Weather {
     /// From whom to whom nothing arrives.
     pub(super) cut: BTreeSet<(usize, usize)>,
     /// Of 1,000 messages so many are lost, and so many come twice.
     pub(super) lost: u64,
     pub(super) twice: u64,
-    /// Milliseconds of a message's way, at most.
+    /// Milliseconds of a message's way, at most, where that is more than usual.
     pub(super) slow: i64,
+    /// Whether any message has met it.
+    pub(super) is_met: bool,
 }
 
 /// Milliseconds of a message's way when nothing is slow.
@@ -30,23 +39,54 @@ const USUAL: i64 = 3;
 
 impl Network {
     pub(super) fn new(random: Random) -> Self {
-        Self { random, cut: BTreeSet::new(), lost: 0, twice: 0, slow: USUAL }
+        Self { random, weathers: BTreeMap::new(), faults: 0 }
+    }
+
+    pub(super) fn begin(&mut self, weather: Weather) -> u64 {
+        self.faults += 1;
+        self.weathers.insert(self.faults, weather);
+        self.faults
+    }
+
+    /// That fault is over; whether any message has met it.
+    pub(super) fn end(&mut self, fault: u64) -> bool {
+        self.weathers.remove(&fault).is_some_and(|weather| weather.is_met)
     }
 
     pub(super) fn heal(&mut self) {
-        self.cut.clear();
-        (self.lost, self.twice, self.slow) = (0, 0, USUAL);
+        self.weathers.clear();
     }
 
     /// How long the way takes; nothing if the message never arrives.
     fn way(&mut self, from: usize, to: usize) -> Option<Duration> {
-        let late = self.random.between(0, self.slow);
-        let is_lost = self.random.chance(self.lost);
-        (!is_lost && !self.cut.contains(&(from, to))).then(|| Duration::from_millis(late.unsigned_abs()))
+        let slow = self.most(|weather| weather.slow).max(USUAL);
+        let late = self.random.between(0, slow);
+        let lost = self.most(|weather| weather.lost);
+        let is_lost = self.random.chance(lost);
+        let is_cut = self.meet(|weather| weather.cut.contains(&(from, to)));
+        self.meet(|weather| is_lost && weather.lost > 0);
+        self.meet(|weather| late > USUAL && weather.slow >= late);
+        (!is_lost && !is_cut).then(|| Duration::from_millis(late.unsigned_abs()))
     }
 
     fn comes_twice(&mut self) -> bool {
-        self.random.chance(self.twice)
+        let twice = self.most(|weather| weather.twice);
+        let comes_twice = self.random.chance(twice);
+        self.meet(|weather| comes_twice && weather.twice > 0);
+        comes_twice
+    }
+
+    fn most<T: Ord + Default>(&self, of: impl Fn(&Weather) -> T) -> T {
+        self.weathers.values().map(of).max().unwrap_or_default()
+    }
+
+    /// A message meets all such weather; whether there is any.
+    fn meet(&mut self, is_such: impl Fn(&Weather) -> bool) -> bool {
+        let mut is_any = false;
+        for weather in self.weathers.values_mut().filter(|weather| is_such(weather)) {
+            (weather.is_met, is_any) = (true, true);
+        }
+        is_any
     }
 }
 
@@ -132,5 +172,47 @@ impl Message {
         book.trace.event(at, kind::MESSAGE, way);
         book.trace.mix(what);
         book.say(at, format_args!("{} ({}) -> {}: {} {what:x}", self.from, self.process, self.to, self.api));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(ways: &[(usize, usize)]) -> Weather {
+        Weather { cut: ways.iter().copied().collect(), ..Weather::default() }
+    }
+
+    #[test]
+    fn a_way_is_cut_until_the_last_fault_that_cuts_it_is_over() {
+        let mut network = Network::new(Random::new(1));
+        let (both, one) = (network.begin(cut(&[(0, 1), (1, 0)])), network.begin(cut(&[(0, 1)])));
+        assert_eq!(network.way(0, 1), None);
+        assert!(network.end(both));
+        assert_eq!(network.way(0, 1), None);
+        assert!(network.way(1, 0).is_some());
+        assert!(network.end(one));
+        assert!(network.way(0, 1).is_some());
+    }
+
+    #[test]
+    fn weather_that_ends_leaves_what_other_faults_do() {
+        let mut network = Network::new(Random::new(1));
+        let lossy = network.begin(Weather { lost: 1_000, ..Weather::default() });
+        let twice = network.begin(Weather { twice: 1_000, ..Weather::default() });
+        assert!(network.comes_twice());
+        assert!(network.end(twice));
+        assert!(!network.comes_twice());
+        assert_eq!(network.way(0, 1), None);
+        assert!(network.end(lossy));
+        assert!(network.way(0, 1).is_some());
+    }
+
+    #[test]
+    fn weather_that_no_message_has_met_has_not_struck() {
+        let mut network = Network::new(Random::new(1));
+        let unmet = network.begin(cut(&[(0, 1)]));
+        assert!(network.way(1, 0).is_some());
+        assert!(!network.end(unmet));
     }
 }

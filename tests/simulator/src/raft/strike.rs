@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use klamm_log::SimDisk;
 use klamm_quorum::Quorum;
 use klamm_quorum::simulated::Process;
 use tokio::time::{sleep, timeout};
 
+use crate::disk::FusedDisk;
 use crate::raft::book::kind;
-use crate::raft::controller::{directory, peer};
+use crate::raft::controller::{DISK_MS, directory, peer};
 use crate::raft::faults::Fault;
+use crate::raft::network::Weather;
 use crate::raft::world::World;
 
 impl World {
@@ -53,9 +56,11 @@ impl World {
             }
             Fault::OneWay => self.cut(vec![(one, other)]).await,
             Fault::Bridge => self.cut(vec![(one, other), (other, one)]).await,
-            Fault::Loss => self.with_network(|network, amount| network.lost = amount / 2).await,
-            Fault::Delay => self.with_network(|network, amount| network.slow = amount.cast_signed()).await,
-            Fault::Twice => self.with_network(|network, amount| network.twice = amount).await,
+            Fault::Loss => self.weather(|lost| Weather { lost: lost / 2, ..Weather::default() }).await,
+            Fault::Delay => {
+                self.weather(|slow| Weather { slow: slow.cast_signed(), ..Weather::default() }).await
+            }
+            Fault::Twice => self.weather(|twice| Weather { twice, ..Weather::default() }).await,
             Fault::Pause => self.pause(one).await,
             Fault::SlowDisk => self.slow_disk(one).await,
             Fault::FailedSync => self.failed_sync(one).await,
@@ -92,22 +97,21 @@ impl World {
     }
 
     async fn crash(&self, those: &[usize], power: bool) -> bool {
+        let mut fuses = Vec::new();
         for controller in those {
             let calls = self.between(0, 12);
-            if let Some(running) = &mut self.controllers.lock()[*controller].running {
-                running.power = power;
+            if let Some(running) = &mut self.controllers.lock()[*controller].running
+                && !running.fuse.is_burnt()
+            {
+                running.power |= power;
                 running.fuse.burn_after(calls);
+                fuses.push(running.fuse.clone());
             }
         }
         self.wait(1, 300).await;
-        for controller in those {
-            if let Some(running) = &self.controllers.lock()[*controller].running
-                && running.power == power
-            {
-                running.fuse.burn_after(0);
-            }
-        }
-        true
+        // These very processes: others may have been started meanwhile.
+        fuses.iter().for_each(|fuse| fuse.burn_after(0));
+        !fuses.is_empty()
     }
 
     /// Starts the controller after a while, and lets some of those that followed it know that it is gone.
@@ -132,60 +136,68 @@ impl World {
     }
 
     async fn cut(&self, ways: Vec<(usize, usize)>) -> bool {
-        self.network.lock().cut.extend(ways.iter().copied());
-        self.wait(50, 2_000).await;
-        let mut network = self.network.lock();
-        network.cut.retain(|way| !ways.contains(way));
-        true
+        self.meets(Weather { cut: ways.into_iter().collect(), ..Weather::default() }).await
     }
 
-    async fn with_network(&self, change: impl Fn(&mut super::network::Network, u64)) -> bool {
+    async fn weather(&self, of: impl Fn(u64) -> Weather) -> bool {
         let amount = self.between(20, 400);
-        change(&mut self.network.lock(), amount);
+        self.meets(of(amount)).await
+    }
+
+    async fn meets(&self, weather: Weather) -> bool {
+        let fault = self.network.lock().begin(weather);
         self.wait(50, 2_000).await;
-        let mut network = self.network.lock();
-        let cut = std::mem::take(&mut network.cut);
-        network.heal();
-        network.cut = cut;
-        true
+        self.network.lock().end(fault)
     }
 
     async fn pause(&self, controller: usize) -> bool {
-        let Some((_, process, _)) = self.running(controller) else { return false };
+        let Some((process, ..)) = self.begin(controller, Fault::Pause) else { return false };
         process.stop();
         self.wait(50, 2_000).await;
         process.go_on();
+        self.over(controller, Fault::Pause);
         true
     }
 
     async fn slow_disk(&self, controller: usize) -> bool {
-        let Some((_, process, _)) = self.running(controller) else { return false };
+        let Some((process, ..)) = self.begin(controller, Fault::SlowDisk) else { return false };
         let most = Duration::from_millis(self.between(20, 250));
         process.set_disk_time(Duration::from_millis(5), most);
         self.wait(100, 2_000).await;
-        process.set_disk_time(Duration::ZERO, Duration::from_millis(4));
+        process.set_disk_time(Duration::ZERO, Duration::from_millis(DISK_MS));
+        self.over(controller, Fault::SlowDisk);
         true
     }
 
     async fn failed_sync(&self, controller: usize) -> bool {
-        let (disk, fuse) = {
-            let controllers = self.controllers.lock();
-            let one = &controllers[controller];
-            let Some(running) = &one.running else { return false };
-            (one.disk.clone(), running.fuse.clone())
-        };
-        let (passing, before) = (self.between(0, 6) as u32, fuse.failed_syncs());
-        disk.fail_syncs_after(passing, 1);
+        let Some((_, fuse, disk)) = self.begin(controller, Fault::FailedSync) else { return false };
+        let before = fuse.failed_syncs();
+        disk.fail_syncs_after(self.between(0, 6) as u32, 1);
         self.wait(100, 600).await;
         disk.fail_syncs(0);
+        self.over(controller, Fault::FailedSync);
         fuse.failed_syncs() > before
+    }
+
+    /// The process and the disk of a controller that this fault strikes; none if it does not run or the same fault is not over
+    /// yet, whose end would end this one, too.
+    fn begin(&self, controller: usize, fault: Fault) -> Option<(Arc<Process>, FusedDisk, SimDisk)> {
+        let mut controllers = self.controllers.lock();
+        let one = &mut controllers[controller];
+        let running = one.running.as_ref()?;
+        let struck = (running.process.clone(), running.fuse.clone(), one.disk.clone());
+        one.struck_by.insert(fault).then_some(struck)
+    }
+
+    fn over(&self, controller: usize, fault: Fault) {
+        self.controllers.lock()[controller].struck_by.remove(&fault);
     }
 
     /// Replaces a disk, if what is on the others is enough: all voters are there, and none is still the disk of before.
     fn lose_disk(self: &Arc<Self>, controller: usize) -> bool {
         let Some((_, _, quorum)) = self.leader() else { return false };
         let status = quorum.status().borrow().clone();
-        let mut controllers = self.controllers.lock();
+        let controllers = self.controllers.lock();
         let is_here = |id: i32, of: uuid::Uuid| {
             let at = Self::index_of(id);
             let one = controllers.get(at);
@@ -196,8 +208,9 @@ impl World {
             return false;
         }
         let seed = self.random.lock().next();
-        controllers[controller].wipe(seed);
         drop(controllers);
+        self.look_for_panic(controller);
+        self.controllers.lock()[controller].wipe(seed);
         self.start_later(controller);
         true
     }
@@ -209,7 +222,6 @@ impl World {
             return false;
         }
         let Some((leader, process, quorum)) = self.leader() else { return false };
-        self.is_changing.store(true, Ordering::Relaxed);
         let status = quorum.status().borrow().clone();
         let votes = |controller: usize| status.voters.iter().any(|voter| voter.id == peer(controller).id);
         let number = |controller: usize| self.controllers.lock()[controller].number;
@@ -222,12 +234,15 @@ impl World {
                 None => quorum.remove_voter(peer(gone).id, directory(gone, number(gone)), limit).await,
             }
         };
-        let has_struck = observer.is_some() || status.voters.len() > 3;
-        if has_struck {
-            let outcome = timeout(limit * 2, process.run(change)).await;
-            self.book.lock().say(self.now(), format_args!("voters changed by {leader}: {outcome:?}"));
+        if observer.is_none() && status.voters.len() <= 3 {
+            self.is_changing.store(true, Ordering::Relaxed);
+            return false;
         }
-        has_struck
+        // From before it begins, as nobody knows what comes of one that gets no answer.
+        self.is_changing.store(true, Ordering::Relaxed);
+        let outcome = timeout(limit * 2, process.run(change)).await;
+        self.book.lock().say(self.now(), format_args!("voters changed by {leader}: {outcome:?}"));
+        matches!(outcome, Ok(Ok(())))
     }
 
     /// In one run either disks are lost or voters are changed on purpose: whichever comes first.
