@@ -235,7 +235,6 @@ impl World {
             }
         };
         if observer.is_none() && status.voters.len() <= 3 {
-            self.is_changing.store(true, Ordering::Relaxed);
             return false;
         }
         // From before it begins, as nobody knows what comes of one that gets no answer.
