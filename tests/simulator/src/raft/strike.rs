@@ -193,7 +193,8 @@ impl World {
         self.controllers.lock()[controller].struck_by.remove(&fault);
     }
 
-    /// Replaces a disk, if what is on the others is enough: all voters are there, and none is still the disk of before.
+    /// Replaces a disk, if what is on the others is enough: all voters are there, and none is still the disk of before. Nor is it
+    /// one that may be about to become a voter.
     fn lose_disk(self: &Arc<Self>, controller: usize) -> bool {
         let Some((_, _, quorum)) = self.leader() else { return false };
         let status = quorum.status().borrow().clone();
@@ -204,7 +205,9 @@ impl World {
             one.is_some_and(|one| one.running.is_some() && directory(at, one.number) == of)
         };
         let are_here = status.voters.iter().all(|voter| is_here(voter.id, voter.directory_id));
-        if !are_here || status.voters.len() < 3 || self.is_changing.load(Ordering::Relaxed) {
+        let votes = status.voters.iter().any(|voter| voter.id == peer(controller).id);
+        let may_join = self.auto_join && !votes;
+        if !are_here || may_join || status.voters.len() < 3 || self.is_changing.load(Ordering::Relaxed) {
             return false;
         }
         let seed = self.random.lock().next();
