@@ -168,6 +168,12 @@ impl Node {
         Ok(self.registry.get(&known.id, index).ok_or(ErrorCode::NotLeaderOrFollower)?)
     }
 
+    /// Whether nobody can have taken this broker for dead. If not, it may have been replaced wherever it leads, and who is ahead
+    /// of it may be right.
+    pub fn is_sure_to_lead(&self) -> bool {
+        self.standing.borrow().is_confirmed(self.config.session_timeout)
+    }
+
     /// Remembers once that every replica here is in sync.
     pub fn note_progress(&self) {
         if !self.caught_up_once.load(Ordering::Relaxed) && self.out_of_sync() == 0 && self.is_running() {

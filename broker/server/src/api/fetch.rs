@@ -254,11 +254,25 @@ fn read_one(
     };
     let Some(topic) = topic else { return (None, Err(unknown.into())) };
     let outcome = match node.registry.get(&topic.id, wanted.partition) {
-        Some(partition) => partition.fetch(read, park),
+        Some(partition) => {
+            partition.fetch(read, park).map_err(|refused| if_it_leads(node, &partition, read, refused))
+        }
         None if topic.partitions.contains_key(&wanted.partition) => {
             Err(ErrorCode::NotLeaderOrFollower.into())
         }
         None => Err(ErrorCode::UnknownTopicOrPartition.into()),
     };
     (Some(Arc::clone(topic)), outcome)
+}
+
+/// A consumer that is ahead of the log has read from a successor of this leader, unless the log was truncated. Only who cannot
+/// have been replaced for its silence says that there is no such offset, on which consumers begin elsewhere.
+fn if_it_leads(node: &Node, partition: &Partition, read: &FetchRead, refused: Refused) -> Refused {
+    let is_ahead = || !read.reader.is_follower() && read.fetch_offset > partition.log_end_offset();
+    match refused.code {
+        ErrorCode::OffsetOutOfRange if is_ahead() && !node.is_sure_to_lead() => {
+            ErrorCode::NotLeaderOrFollower.into()
+        }
+        _ => refused,
+    }
 }

@@ -22,7 +22,8 @@ pub fn handle(node: &Node, request: OffsetForLeaderEpochRequest) -> OffsetForLea
 }
 
 fn find(node: &Node, topic: &str, asked: &OffsetForLeaderPartition) -> Result<EpochEnd, Refused> {
-    node.led_partition(topic, asked.partition)?.epoch_end(asked.leader_epoch, asked.current_leader_epoch)
+    let partition = node.led_partition(topic, asked.partition)?;
+    partition.epoch_end(asked.leader_epoch, asked.current_leader_epoch, || node.is_sure_to_lead())
 }
 
 fn answer(asked: &OffsetForLeaderPartition, found: Result<EpochEnd, Refused>) -> EpochEndOffset {

@@ -219,9 +219,10 @@ fn append(
 /// has been replaced and does not know it yet, with an older log, would make it do so although all of it is stored. So only
 /// who cannot have been replaced for its silence may say it; others say what they fear to be.
 fn if_it_leads(node: &Node, refused: Refused) -> Refused {
-    let is_sure = || node.standing.borrow().is_confirmed(node.config.session_timeout);
     match refused.code {
-        ErrorCode::OutOfOrderSequenceNumber if !is_sure() => ErrorCode::NotLeaderOrFollower.into(),
+        ErrorCode::OutOfOrderSequenceNumber if !node.is_sure_to_lead() => {
+            ErrorCode::NotLeaderOrFollower.into()
+        }
         _ => refused,
     }
 }

@@ -71,11 +71,25 @@ impl Partition {
 
     /// The end of the largest epoch that is not above `epoch`; epoch -1 when there is none.
     ///
+    /// Who knows a later epoch than this leader's has read from its successor, unless the topic was made anew. A leader that is
+    /// not sure that it has none does not say that the log ends earlier: the reader would take it for truncated.
+    ///
     /// # Errors
-    /// Role and epoch errors as for a fetch.
-    pub fn epoch_end(&self, epoch: i32, current_leader_epoch: i32) -> Result<EpochEnd, Refused> {
+    /// Role and epoch errors as for a fetch; `NOT_LEADER_OR_FOLLOWER` from who may have been replaced.
+    pub fn epoch_end(
+        &self,
+        epoch: i32,
+        current_leader_epoch: i32,
+        is_sure: impl FnOnce() -> bool,
+    ) -> Result<EpochEnd, Refused> {
         let mut state = self.state.lock();
-        state.check_epoch(current_leader_epoch)?;
+        let leads_in = state.check_epoch(current_leader_epoch)?;
+        if epoch > leads_in && !is_sure() {
+            let message = format!(
+                "epoch {epoch} is later than {leads_in}, the last in which this broker was told to lead"
+            );
+            return Err(Refused::new(ErrorCode::NotLeaderOrFollower, message));
+        }
         let (epoch, end_offset) = state.log.epoch_end_offset(epoch);
         Ok(EpochEnd { epoch, end_offset })
     }

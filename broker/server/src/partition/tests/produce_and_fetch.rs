@@ -151,7 +151,18 @@ async fn a_reader_whose_log_parts_is_told_where() {
     let diverged = FetchRead { last_fetched_epoch: 0, ..consumer_at(6) };
     let end = EpochEnd { epoch: 0, end_offset: 4 };
     assert_eq!(partition.fetch(&diverged, None).unwrap().diverging, Some(end));
-    assert_eq!(partition.epoch_end(0, -1).unwrap(), end);
+    assert_eq!(partition.epoch_end(0, -1, || false).unwrap(), end);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_have_been_replaced_does_not_say_that_a_later_epoch_ends_early() {
+    let cluster = one_broker(&[]);
+    let partition = cluster.partition(0);
+    partition.append_leader(batch(4), Acks::All).unwrap().ack.expect(MULTI).await.unwrap().unwrap();
+    assert_eq!(partition.epoch_end(0, -1, || false).unwrap(), EpochEnd { epoch: 0, end_offset: 4 });
+    let refused = partition.epoch_end(1, -1, || false).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::NotLeaderOrFollower);
+    assert!(partition.epoch_end(1, -1, || true).is_ok(), "a topic that was made anew");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
