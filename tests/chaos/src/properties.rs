@@ -53,5 +53,10 @@ pub fn violations(lines: Lines<'_>) -> Vec<String> {
     ALL.iter().filter_map(broken).collect()
 }
 
+/// Whether it may be what a leader of the past answered that does not know yet that it has been replaced.
+pub fn is_of_the_past(violation: &str) -> bool {
+    violation.starts_with("P14 ") || p13_nothing_goes_back::for_a_while(violation)
+}
+
 #[cfg(test)]
 mod bad_histories;

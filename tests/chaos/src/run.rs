@@ -50,7 +50,8 @@ pub struct Run {
     /// What was found so far.
     pub row: Row,
     /// Whether clients reach leaders that are cut off and do not know yet that others lead. Those answer with what was the
-    /// latest offset when they led, in Kafka too, as its protocol has no lease for readers: P14 is reported, but no violation.
+    /// latest offset when they led, in Kafka too, as its protocol has no lease for readers: P14, and an end
+    /// that goes back for a while (P13), is reported, but no violation.
     pub reaches_zombies: bool,
     /// Nobody administrates and nothing is compacted: where a figure is measured, or every byte of a disk counts.
     pub is_quiet: bool,

@@ -1,6 +1,6 @@
 //! Histories that each break one property, to show that it is noticed, and that a good one breaks none.
 
-use super::violations;
+use super::{is_of_the_past, violations};
 use crate::history::{Line, Lines};
 
 /// Two sends, read by the consumer that follows, by a member and in the end.
@@ -87,6 +87,20 @@ fn an_end_that_goes_back_or_lies_is_noticed() {
     assert_eq!(and(r#"{"t":"offsets","p":0,"at":6,"start":0,"end":1}"#), ["P13"]);
     assert_eq!(and(r#"{"t":"offsets","p":1,"at":12,"start":0,"end":0}"#), Vec::<String>::new());
     assert_eq!(with(GOOD[7], &[r#"{"t":"offsets","p":0,"at":10,"start":0,"end":1}"#]), ["P14"]);
+}
+
+#[test]
+fn only_an_end_that_rises_again_may_be_of_a_leader_of_the_past() {
+    let ends = |ends: &[i64]| {
+        let asked = ends
+            .iter()
+            .enumerate()
+            .map(|(at, end)| format!(r#"{{"t":"offsets","p":0,"at":{at},"start":0,"end":{end}}}"#));
+        let lines: Vec<Line> = asked.map(|line| serde_json::from_str(&line).unwrap()).collect();
+        violations(Lines(&lines)).iter().any(|what| is_of_the_past(what))
+    };
+    assert!(ends(&[3, 1, 3]) && ends(&[3, 1, 4]));
+    assert!(!ends(&[3, 1, 2]) && !ends(&[3, 4]));
 }
 
 #[test]
