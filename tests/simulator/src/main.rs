@@ -76,6 +76,10 @@ impl Total {
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    if args.mutation.as_deref() == Some("list") {
+        mutations().iter().for_each(|mutation| println!("{}", mutation.name()));
+        return Ok(ExitCode::SUCCESS);
+    }
     match args.world.as_str() {
         "cluster" => {}
         "quorum" => return quorum_world::main(&args),
@@ -111,20 +115,35 @@ fn options(args: &Args) -> Result<Option<Options>> {
         }
         None => {}
     }
-    match args.mutation.as_deref() {
-        Some("list") => {
-            mutations().iter().for_each(|mutation| println!("{}", mutation.name()));
-            return Ok(None);
-        }
-        Some(name) => {
-            let Some(mutation) = Mutation::named(name) else {
-                bail!("this build cannot break a rule named {name}")
-            };
-            options.mutation = Some(mutation);
-        }
-        None => {}
-    }
+    options.mutation = mutation(args)?;
     Ok(Some(options))
+}
+
+/// The rule to break, if one is named.
+fn mutation(args: &Args) -> Result<Option<Mutation>> {
+    let Some(name) = args.mutation.as_deref() else { return Ok(None) };
+    let Some(mutation) = Mutation::named(name) else { bail!("this build cannot break a rule named {name}") };
+    Ok(Some(mutation))
+}
+
+/// Calls `run` with every seed that is asked for, on as many threads; it says whether something was violated.
+fn for_each_seed(args: &Args, run: impl Fn(u64) -> bool + Sync) {
+    let (next, end) = (AtomicU64::new(args.from), args.from.saturating_add(args.seeds));
+    std::thread::scope(|scope| {
+        for _ in 0..args.threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    if run(seed) && !args.keep_going {
+                        next.store(end, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
 }
 
 fn one(seed: u64, options: &Options) -> Result<ExitCode> {
@@ -149,31 +168,19 @@ fn print_violation(report: &Report, options: &Options) {
 }
 
 fn many(args: &Args, options: &Options) -> Result<ExitCode> {
-    let (start, next) = (Instant::now(), AtomicU64::new(args.from));
-    let end = args.from.saturating_add(args.seeds);
+    let start = Instant::now();
     let total = Mutex::new((Total::default(), Instant::now()));
-    std::thread::scope(|scope| {
-        for _ in 0..args.threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    let report = run(seed, options);
-                    print_violation(&report, options);
-                    if report.violation.is_some() && !args.keep_going {
-                        next.store(end, Ordering::Relaxed);
-                    }
-                    let Ok(mut total) = total.lock() else { return };
-                    total.0.add(report);
-                    if total.1.elapsed() > Duration::from_secs(5) {
-                        total.1 = Instant::now();
-                        println!("{} seeds, {:.0} a minute", total.0.runs, per_minute(total.0.runs, start));
-                    }
-                }
-            });
+    for_each_seed(args, |seed| {
+        let report = run(seed, options);
+        print_violation(&report, options);
+        let is_violated = report.violation.is_some();
+        let Ok(mut total) = total.lock() else { return true };
+        total.0.add(report);
+        if total.1.elapsed() > Duration::from_secs(5) {
+            total.1 = Instant::now();
+            println!("{} seeds, {:.0} a minute", total.0.runs, per_minute(total.0.runs, start));
         }
+        is_violated
     });
     let Ok((total, _)) = total.into_inner() else { bail!("a thread panicked") };
     summary(&total, options, start);

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use klamm_simulator::raft::{DURATION_MS, Fault, Options, Report, replay_command, run};
-use klamm_simulator::{Mutation, mutations};
 
-use crate::{Args, per_minute};
+use crate::{Args, for_each_seed, mutation, per_minute};
 
 /// What all runs together came to.
 #[derive(Default)]
@@ -69,19 +67,7 @@ fn options(args: &Args) -> Result<Option<Options>> {
         }
         None => {}
     }
-    match args.mutation.as_deref() {
-        Some("list") => {
-            mutations().iter().for_each(|mutation| println!("{}", mutation.name()));
-            return Ok(None);
-        }
-        Some(name) => {
-            let Some(mutation) = Mutation::named(name) else {
-                bail!("this build cannot break a rule named {name}")
-            };
-            options.mutation = Some(mutation);
-        }
-        None => {}
-    }
+    options.mutation = mutation(args)?;
     Ok(Some(options))
 }
 
@@ -107,27 +93,14 @@ fn print_violation(report: &Report, options: &Options) {
 }
 
 fn many(args: &Args, options: &Options) -> Result<ExitCode> {
-    let (start, next) = (Instant::now(), AtomicU64::new(args.from));
-    let end = args.from.saturating_add(args.seeds);
+    let start = Instant::now();
     let total = Mutex::new(Total::default());
-    std::thread::scope(|scope| {
-        for _ in 0..args.threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    let report = run(seed, options);
-                    print_violation(&report, options);
-                    if report.violation.is_some() && !args.keep_going {
-                        next.store(end, Ordering::Relaxed);
-                    }
-                    let Ok(mut total) = total.lock() else { return };
-                    total.add(&report);
-                }
-            });
-        }
+    for_each_seed(args, |seed| {
+        let report = run(seed, options);
+        print_violation(&report, options);
+        let Ok(mut total) = total.lock() else { return true };
+        total.add(&report);
+        report.violation.is_some()
     });
     let Ok(total) = total.into_inner() else { bail!("a thread panicked") };
     summary(&total, options, start);
