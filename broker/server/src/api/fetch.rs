@@ -265,10 +265,11 @@ fn read_one(
     (Some(Arc::clone(topic)), outcome)
 }
 
-/// A consumer that is ahead of the log has read from a successor of this leader, unless the log was truncated. Only who cannot
-/// have been replaced for its silence says that there is no such offset, on which consumers begin elsewhere.
+/// A consumer that is ahead of the log, or has read in an epoch after it, has read from a successor of this leader, unless the log
+/// was truncated. Only who cannot have been replaced for its silence says that there is no such offset, on which consumers
+/// begin elsewhere.
 fn if_it_leads(node: &Node, partition: &Partition, read: &FetchRead, refused: Refused) -> Refused {
-    let is_ahead = || !read.reader.is_follower() && read.fetch_offset > partition.log_end_offset();
+    let is_ahead = || !read.reader.is_follower() && read.fetch_offset >= partition.log_start_offset();
     match refused.code {
         ErrorCode::OffsetOutOfRange if is_ahead() && !node.is_sure_to_lead() => {
             ErrorCode::NotLeaderOrFollower.into()
