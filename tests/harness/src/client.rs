@@ -112,12 +112,15 @@ impl Client {
     /// # Errors
     /// No broker answers.
     pub fn topology(&mut self) -> Result<Topology> {
-        let request =
-            MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
-        Ok(Topology(self.call(METADATA_VERSION, &request)?))
+        Ok(Topology(self.call(METADATA_VERSION, &everything())?))
     }
 
-    /// Creates a topic with the broker's default replication factor, and waits until every partition has a leader.
+    fn topology_at(&mut self, address: &str) -> Result<Topology> {
+        Ok(Topology(self.call_at(address, METADATA_VERSION, &everything())?))
+    }
+
+    /// Creates a topic with the broker's default replication factor, and waits until every broker that answers knows a leader of
+    /// every partition: whoever is asked next knows the topic.
     ///
     /// # Errors
     /// The broker refuses, or no leaders in time.
@@ -126,7 +129,10 @@ impl Client {
         ensure!(code.is_none(), "creating {name}: {}", code.name());
         crate::wait::until(RETRIES, &format!("{name} has leaders"), || {
             let topology = self.topology()?;
-            (0..partitions).try_for_each(|p| topology.leader(name, p).map(drop))?;
+            let views = topology.addresses().into_iter().filter_map(|at| self.topology_at(&at).ok());
+            for view in std::iter::once(topology).chain(views.collect::<Vec<_>>()) {
+                (0..partitions).try_for_each(|p| view.leader(name, p).map(drop))?;
+            }
             Ok(Some(()))
         })
     }
@@ -384,6 +390,10 @@ pub(crate) fn batch(values: &[&str], producer: Option<(i64, i16, i32)>) -> Resul
     Ok(builder.finish()?)
 }
 
+fn everything() -> MetadataRequest {
+    MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() }
+}
+
 /// Brokers, topics, leaders and ISRs at one moment.
 #[derive(Clone, Debug)]
 pub struct Topology(MetadataResponse);
@@ -438,6 +448,10 @@ impl Topology {
     /// Names of all topics.
     pub fn topics(&self) -> Vec<String> {
         self.0.topics.iter().filter_map(|t| t.name.as_deref().map(str::to_owned)).collect()
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        self.0.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port)).collect()
     }
 
     fn leader_address(&self, topic: &str, partition: i32) -> Result<String> {
