@@ -62,10 +62,16 @@ impl Partition {
                     leader_epoch: state.log.epoch_at(offset).unwrap_or(-1),
                 })
             }
-            MAX_TIMESTAMP => Ok(state.committed(state.log.max_timestamp_offset()?)),
+            MAX_TIMESTAMP => {
+                let found = state.log.max_timestamp_offset()?;
+                state.committed(found)
+            }
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(ListedOffset::NONE),
             _ if timestamp < 0 => Err(ErrorCode::UnsupportedVersion.into()),
-            _ => Ok(state.committed(state.log.offset_for_timestamp(timestamp)?)),
+            _ => {
+                let found = state.log.offset_for_timestamp(timestamp)?;
+                state.committed(found)
+            }
         }
     }
 
@@ -132,14 +138,13 @@ impl State {
         Ok(high_watermark)
     }
 
-    /// What was found, if it is committed.
-    fn committed(&self, found: Option<TimestampOffset>) -> ListedOffset {
-        found.filter(|found| found.offset < self.high_watermark).map_or(ListedOffset::NONE, |found| {
-            ListedOffset {
-                timestamp: found.timestamp,
-                offset: found.offset,
-                leader_epoch: found.leader_epoch,
-            }
-        })
+    /// What was found, if it is committed. There is none only where it is known what is: "none" makes clients go to the end.
+    fn committed(&mut self, found: Option<TimestampOffset>) -> Result<ListedOffset, Refused> {
+        let Some(found) = found else { return Ok(ListedOffset::NONE) };
+        if found.offset >= self.high_watermark {
+            return self.committed_end().map(|_| ListedOffset::NONE);
+        }
+        let TimestampOffset { timestamp, offset, leader_epoch, .. } = found;
+        Ok(ListedOffset { timestamp, offset, leader_epoch })
     }
 }

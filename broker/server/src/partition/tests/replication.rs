@@ -82,6 +82,29 @@ async fn records_of_a_deposed_leader_are_truncated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_leader_that_does_not_know_what_is_committed_says_so_when_asked_by_time() {
+    const MAX_TIMESTAMP: i64 = -3;
+    let cluster = three_brokers();
+    produce(&cluster, 0, 5).await;
+    let listed = |broker, timestamp| cluster.partition(broker).list_offset(timestamp, -1, false);
+    let (first, last) = (listed(0, 0).unwrap(), listed(0, MAX_TIMESTAMP).unwrap());
+    assert!(first.offset == 0 && last.offset >= 0, "{first:?} {last:?}");
+    cluster.kill(0);
+    cluster.kill(2);
+    cluster.partition(1).state.lock().high_watermark = 0;
+    cluster.elect(1, &[1, 2]);
+    for timestamp in [0, MAX_TIMESTAMP] {
+        assert_eq!(listed(1, timestamp).unwrap_err().code, ErrorCode::OffsetNotAvailable);
+    }
+    let later = listed(1, i64::MAX).unwrap();
+    assert_eq!(later.offset, -1, "nothing is that late, committed or not");
+    cluster.start_broker(2);
+    eventually("it knows when its follower has fetched", || listed(1, 0).is_ok()).await;
+    assert_eq!(listed(1, 0).unwrap().offset, first.offset);
+    assert_eq!(listed(1, MAX_TIMESTAMP).unwrap().offset, last.offset);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn producers_that_wait_are_told_when_the_leader_is_deposed() {
     let cluster = three_brokers();
     cluster.kill(1);
