@@ -210,6 +210,14 @@ impl Quorum {
         self.inner.image.clone()
     }
 
+    /// Whether this node has heard of the quorum's leader of late, or is the leader and is heard. If not, others may have gone on
+    /// without it, and what it knows may be old.
+    pub fn is_led(&self) -> bool {
+        let Inner { raft, config, receiver, status, .. } = &*self.inner;
+        status.borrow().stopped.is_none()
+            && status::is_led(&raft.metrics().borrow_watched(), config.lease(), receiver.heard())
+    }
+
     /// The quorum as this node sees it.
     pub fn status(&self) -> watch::Receiver<QuorumStatus> {
         self.inner.status.clone()

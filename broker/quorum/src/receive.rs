@@ -95,6 +95,11 @@ impl Receiver {
         Ok(answer.encode())
     }
 
+    /// When a leader was last heard of.
+    pub(crate) fn heard(&self) -> Option<Instant> {
+        *self.heard.lock()
+    }
+
     /// openraft asserts that no request comes from the node itself.
     fn check_sender(&self, from: u64, vote: &Vote) -> Result<(), QuorumError> {
         let sender = vote.leader_id.voted_for;

@@ -137,6 +137,18 @@ fn lease_left(metrics: &Metrics, lease: Duration) -> Option<Duration> {
     (!left.is_zero()).then_some(left)
 }
 
+/// Whether this node takes part in a quorum that has a leader: it leads and is answered, or has heard of its leader of late.
+pub(crate) fn is_led(metrics: &Metrics, lease: Duration, heard: Option<tokio::time::Instant>) -> bool {
+    match metrics.current_leader.filter(|_| metrics.current_term > 0 && metrics.running_state.is_ok()) {
+        None => false,
+        // Who has just been elected has not been answered yet.
+        Some(leader) if leader == metrics.id => {
+            metrics.last_quorum_acked.is_none() || lease_left(metrics, lease).is_some()
+        }
+        Some(_) => heard.is_some_and(|at| at.elapsed() < 2 * lease),
+    }
+}
+
 fn progress(config: &QuorumConfig, member: Member) -> ReplicaProgress {
     ReplicaProgress {
         id: node_id(member.raft_id),

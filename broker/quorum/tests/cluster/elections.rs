@@ -42,6 +42,31 @@ async fn three_voters_elect_one_leader_and_apply_its_proposals_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_cut_off_knows_that_it_is_led_no_longer() {
+    let cluster = Cluster::started(3).await;
+    // The leader, then another, which follows unless it has just been elected.
+    for _ in 0..2 {
+        let (leader, _) = cluster.leader().await;
+        for away in [leader, leader % 3 + 1] {
+            let all = cluster.running();
+            until(|| all.iter().all(|(_, voter)| voter.is_led())).await;
+            cluster.isolate(away);
+            until(|| all.iter().all(|(id, voter)| voter.is_led() == (*id != away))).await;
+            cluster.heal();
+        }
+    }
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let look = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, look).await.expect("it holds in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_killed_is_replaced_and_nothing_committed_is_lost() {
     let cluster = Cluster::started(3).await;
     let (first, leader) = cluster.leader().await;

@@ -30,8 +30,10 @@ pub async fn answer(
     }
     wait_for_news(quorum, &request).await;
     let status = quorum.status().borrow().clone();
+    // A controller that is out of the quorum says so: whoever follows it would never hear of what others decide.
+    let leader = status.leader.filter(|_| quorum.is_led());
     let mut response = MetadataFetchResponse {
-        leader_id: status.leader.unwrap_or(-1),
+        leader_id: leader.unwrap_or(-1),
         leader_epoch: status.epoch,
         high_watermark: status.log.committed,
         snapshot_offset: -1,

@@ -8,6 +8,7 @@ use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
 use klamm_wire::messages::metadata_fetch_response::MetadataFetchResponse;
 use klamm_wire::{ErrorCode, Str};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
@@ -24,6 +25,8 @@ const MAX_WAIT: Duration = Duration::from_millis(500);
 const CALL_GRACE: Duration = Duration::from_millis(500);
 /// Bytes of one answer.
 const MAX_BYTES: i32 = 8 << 20;
+/// How long a controller without news may be without a leader: longer than an election takes.
+const LEADERLESS: Duration = Duration::from_secs(1);
 /// Pause after a controller could not be reached.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -58,6 +61,8 @@ pub struct Puller {
     turned_from: usize,
     /// Whether the last answer went on with it.
     goes_on: bool,
+    /// Since when the controller that is followed has had no leader and nothing new.
+    leaderless: Option<Instant>,
     /// Next entry wanted: one past the last that came, with or without records. Never the high watermark, which may be
     /// ahead of what the controller has applied and sends.
     next: i64,
@@ -76,7 +81,7 @@ impl Puller {
         kept: Arc<Kept>,
     ) -> Self {
         let next = image.borrow().offset() + 1;
-        let (foreign, turned_from, goes_on) = (None, 0, false);
+        let (foreign, turned_from, goes_on, leaderless) = (None, 0, false, None);
         Self {
             cluster_id,
             node_id,
@@ -88,6 +93,7 @@ impl Puller {
             foreign,
             turned_from,
             goes_on,
+            leaderless,
             next,
         }
     }
@@ -132,6 +138,7 @@ impl Puller {
         let mut connection = Connection::connect(&voter.host, voter.port, &client_id, DIAL_TIMEOUT)
             .await
             .map_err(|e| e.to_string())?;
+        self.leaderless = None;
         loop {
             let request = MetadataFetchRequest {
                 cluster_id: self.cluster_id.clone(),
@@ -188,10 +195,23 @@ impl Puller {
         // Not before all of it is understood: what is not published would never be asked for again.
         self.next = next;
         (self.foreign, self.turned_from, self.goes_on) = (None, 0, true);
-        if image.offset() != before {
+        let is_news = image.offset() != before;
+        if is_news {
             self.image.send_replace(Arc::new(image));
         }
-        Ok(())
+        self.check_leader(leader.is_some() || is_news)
+    }
+
+    /// Leaves a controller that has long been out of the quorum and has nothing new: it would never say what others decide.
+    fn check_leader(&mut self, is_of_use: bool) -> Result<(), String> {
+        if is_of_use {
+            self.leaderless = None;
+            return Ok(());
+        }
+        match self.leaderless.get_or_insert_with(Instant::now).elapsed() {
+            time if time < LEADERLESS => Ok(()),
+            time => Err(format!("it has known of no leader of the quorum for {time:?}")),
+        }
     }
 
     /// Refuses what comes from a log of another founding, before anything of it is mixed into the image here.
@@ -278,6 +298,27 @@ mod tests {
         assert!(!is_given_up(&mut puller, OLD) && !puller.turn_away(3), "the second cannot be reached");
         assert!(is_given_up(&mut puller, OLD), "none goes on with it");
         assert_eq!(names(&images), ["a"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_controller_that_is_out_of_the_quorum_and_has_nothing_new_is_left() {
+        let (mut puller, images) = puller(&[topic("a")]);
+        let says = |leader_id, batches: Vec<MetadataBatch>| MetadataFetchResponse {
+            leader_id,
+            batches,
+            ..Default::default()
+        };
+        puller.take(says(-1, Vec::new())).expect("an election is under way");
+        tokio::time::advance(LEADERLESS / 2).await;
+        puller.take(says(3, Vec::new())).expect("it has a leader again");
+        puller.take(says(-1, Vec::new())).unwrap();
+        tokio::time::advance(LEADERLESS).await;
+        puller.take(says(-1, next(Uuid::nil(), &[topic("b")]).batches)).expect("it has news");
+        assert_eq!(names(&images), ["a", "b"]);
+        puller.take(says(-1, Vec::new())).unwrap();
+        tokio::time::advance(LEADERLESS).await;
+        puller.take(says(-1, Vec::new())).unwrap_err();
+        assert!(!puller.turn_away(1), "what it has is right, and kept");
     }
 
     #[test]
