@@ -171,7 +171,10 @@ impl Node {
     /// Whether nobody can have taken this broker for dead. If not, it may have been replaced wherever it leads, and who is ahead
     /// of it may be right.
     pub fn is_sure_to_lead(&self) -> bool {
-        self.standing.borrow().is_confirmed(self.config.session_timeout)
+        // Of the broker of the controller before, a new one expects a sign within half a session.
+        let session = self.config.session_timeout;
+        let session = if self.config.is_controller { session / 2 } else { session };
+        self.standing.borrow().is_confirmed(session)
     }
 
     /// Remembers once that every replica here is in sync.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use klamm_harness::{Client, Cluster, until};
+use klamm_harness::{Client, ClusterSpec, until};
 use klamm_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use klamm_wire::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
@@ -12,8 +12,9 @@ use klamm_wire::messages::offset_for_leader_epoch_request::{
 use klamm_wire::{ErrorCode, Str};
 
 const TOPIC: &str = "payments";
-/// More than a broker's session, and what a busy machine adds.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SESSION_MS: &str = "10000";
+/// Less than that session: a new controller fences the broker of the one before it after half of one.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 /// What a consumer hears that asks for `offset` after records of `last_fetched_epoch`.
 fn fetch(client: &mut Client, at: &str, offset: i64, last_fetched_epoch: i32) -> Result<ErrorCode> {
@@ -47,7 +48,7 @@ fn epoch_end(client: &mut Client, at: &str, leader_epoch: i32) -> Result<(ErrorC
 
 #[test]
 fn a_leader_that_may_have_been_replaced_calls_no_log_truncated() -> Result<()> {
-    let mut cluster = Cluster::start(3)?;
+    let mut cluster = ClusterSpec::new(3).property("broker.session.timeout.ms", SESSION_MS).start()?;
     let mut client = cluster.client();
     client.create_topic(TOPIC, 1, &[])?;
     client.produce(TOPIC, 0, &["a", "b"])?;
