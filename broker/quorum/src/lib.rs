@@ -35,6 +35,7 @@ pub mod mutation;
 mod network;
 mod quorum;
 mod receive;
+mod room;
 mod runtime;
 mod sealed;
 #[cfg(feature = "simulated")]

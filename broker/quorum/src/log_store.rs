@@ -22,6 +22,7 @@ use openraft::{LogState, OptionalSend};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::room::Room;
 use crate::runtime::Worker;
 use crate::types::{Entry, LogId, TypeConfig, Vote, epoch_of, offset_of, term_of};
 use flusher::{Done, Write};
@@ -44,6 +45,7 @@ struct Shared {
     committed: Arc<dyn DiskFile>,
     log: Mutex<Log>,
     state: Mutex<State>,
+    room: Room,
 }
 
 /// What openraft asks for without reading the log.
@@ -98,6 +100,11 @@ impl LogStore {
         let entries = self.read(index, index.saturating_add(1), 0)?;
         let entry = entries.first().filter(|entry| entry.log_id.index == index);
         Ok(entry.map(|entry| epoch_of(term_of(&entry.log_id))))
+    }
+
+    /// No write waits any more until there is room on a full disk.
+    pub(crate) fn give_up_waiting(&self) {
+        self.shared.room.close();
     }
 
     /// Makes everything durable and closes the files.

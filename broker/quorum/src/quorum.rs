@@ -287,6 +287,8 @@ impl Quorum {
 
     /// Stops this voter and makes its log durable. Leadership is not handed over: see [`Quorum::transfer_leadership`].
     pub async fn shutdown(&self) {
+        self.inner.log.give_up_waiting();
+        self.inner.snapshots.give_up_waiting();
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }

@@ -15,6 +15,7 @@ use crate::codec::{Reader, put_bytes};
 use crate::files;
 use crate::messages::Message;
 use crate::mutation::{self, Mutation};
+use crate::room::Room;
 use crate::types::{LogId, Snapshot, SnapshotMeta, epoch_of, term_of};
 
 const FORMAT: u8 = 1;
@@ -28,13 +29,19 @@ pub(crate) struct SnapshotStore {
     current: Mutex<Option<SnapshotMeta>>,
     /// Held by who reads or replaces the file.
     file: Mutex<()>,
+    room: Room,
 }
 
 impl SnapshotStore {
     /// Finds the newest snapshot and removes older ones. A damaged snapshot is an error: the log before it may be gone.
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<SnapshotStore> {
-        let store =
-            SnapshotStore { disk, dir: dir.to_owned(), current: Mutex::default(), file: Mutex::default() };
+        let store = SnapshotStore {
+            disk,
+            dir: dir.to_owned(),
+            current: Mutex::default(),
+            file: Mutex::default(),
+            room: Room::default(),
+        };
         if let Some(newest) = store.names()?.pop() {
             let snapshot = store.load(&newest)?;
             store.remove_others(&newest)?;
@@ -57,6 +64,11 @@ impl SnapshotStore {
         }
     }
 
+    /// No snapshot waits any more until there is room on a full disk.
+    pub(crate) fn give_up_waiting(&self) {
+        self.room.close();
+    }
+
     /// Makes `image` the newest snapshot, unless a newer one is there already.
     pub(crate) fn save(&self, meta: &SnapshotMeta, image: &[u8]) -> io::Result<()> {
         let _file = self.file.lock();
@@ -69,7 +81,8 @@ impl SnapshotStore {
         if mutation::is_active(Mutation::SnapshotNotSynced) {
             files::write_unsynced(&*self.disk, &path, &bytes)?;
         } else {
-            files::write_atomic(&*self.disk, &path, &bytes)?;
+            let write = || files::write_atomic(&*self.disk, &path, &bytes);
+            self.room.wait_for("a snapshot of the metadata", write)?;
         }
         *self.current.lock() = Some(meta.clone());
         self.remove_others(&name)

@@ -1,7 +1,8 @@
 //! The one thread that writes: votes and entries go through one queue, in order.
 //!
 //! Entries that wait together share one fdatasync, and their callbacks are completed after it. A vote is written after
-//! everything before it is durable. The first failed write or flush ends all writing: it is never retried.
+//! everything before it is durable. The first failed write or flush ends all writing: it is never retried, unless nothing but room
+//! was missing.
 
 use std::io;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Appends {
         if self.waiting.is_empty() {
             return;
         }
-        let result = attempt(failed, || shared.flush_to(self.end));
+        let result = attempt(failed, || shared.flush_when_there_is_room(self.end));
         for flushed in self.waiting.drain(..) {
             flushed.io_completed(copy(&result));
         }
@@ -94,7 +95,7 @@ fn perform(shared: &Shared, write: Write, failed: &mut Option<Failure>) {
             }
             return;
         }
-        Write::Vote(vote, done) => (done, attempt(failed, || state_files::save_vote(shared, &vote))),
+        Write::Vote(vote, done) => (done, attempt(failed, || shared.save_vote(&vote))),
         Write::Truncate { from, done } => (done, attempt(failed, || shared.truncate(from))),
         Write::Purge(id, done) => (done, attempt(failed, || shared.purge(&id))),
         Write::Restart { at, done } => (done, attempt(failed, || shared.restart(at))),

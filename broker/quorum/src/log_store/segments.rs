@@ -9,7 +9,8 @@ use klamm_log::{Checked, CorruptionPolicy, Disk, Log, LogConfig, LogError, OpenO
 use parking_lot::Mutex;
 
 use super::{Shared, State, entry, state_files};
-use crate::types::{Entry, LogId, offset_of};
+use crate::room::Room;
+use crate::types::{Entry, LogId, Vote, offset_of};
 
 /// Bytes of the log's newest batches that stay in memory.
 const TAIL_CACHE: usize = 1024 * 1024;
@@ -46,7 +47,14 @@ impl Shared {
         let state = State { vote: state_files::read_vote(&*disk, dir)?, committed, purged, last: purged };
         let committed = state_files::open_committed(&*disk, dir)?;
         let dir = dir.to_owned();
-        Ok(Shared { disk, dir, committed, log: Mutex::new(log), state: Mutex::new(state) })
+        Ok(Shared {
+            disk,
+            dir,
+            committed,
+            log: Mutex::new(log),
+            state: Mutex::new(state),
+            room: Room::default(),
+        })
     }
 
     /// The last entry from the log, and the committed position, which the log must confirm: it was saved after the
@@ -117,9 +125,19 @@ impl Shared {
         }
     }
 
+    /// As [`Shared::flush_to`], when there is room for it.
+    pub(super) fn flush_when_there_is_room(&self, end: i64) -> io::Result<()> {
+        self.room.wait_for("the metadata log", || self.flush_to(end))
+    }
+
+    /// Makes a vote durable, when there is room for it.
+    pub(super) fn save_vote(&self, vote: &Vote) -> io::Result<()> {
+        self.room.wait_for("a vote", || state_files::save_vote(self, vote))
+    }
+
     fn flush_all(&self) -> io::Result<()> {
         let end = self.log.lock().end_offset();
-        self.flush_to(end)
+        self.flush_when_there_is_room(end)
     }
 
     /// Removes the entries from `from` on. Only the flusher calls this, so no write is under way.
@@ -133,7 +151,7 @@ impl Shared {
     /// Forgets the entries up to `upto`: first the position is made durable, then segments go.
     pub(super) fn purge(&self, upto: &LogId) -> io::Result<()> {
         self.flush_all()?;
-        state_files::save_purged(self, upto)?;
+        self.room.wait_for("what is purged of the metadata log", || state_files::save_purged(self, upto))?;
         let start = offset_of(upto.index.saturating_add(1));
         let mut log = self.log.lock();
         if start >= log.end_offset() {
@@ -217,5 +235,8 @@ fn log_config(segment_bytes: u64) -> LogConfig {
 }
 
 fn log_error(error: LogError) -> io::Error {
-    io::Error::other(error.to_string())
+    match &error {
+        LogError::Io { source, .. } => io::Error::new(source.kind(), error.to_string()),
+        _ => io::Error::other(error.to_string()),
+    }
 }

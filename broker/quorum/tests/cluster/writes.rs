@@ -1,10 +1,13 @@
 //! Proposals, what a broker reads, and disks that fail.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use klamm_metadata::{Image, decode_records};
-use klamm_quorum::{Fetched, ProposeError, QuorumError, api};
+use klamm_quorum::{Fetched, ProposeError, Quorum, QuorumError, api};
+use tokio::time::timeout;
 
-use crate::harness::{Cluster, image_at, propose_topics, status_of, topic};
+use crate::harness::{Cluster, PATIENCE, image_at, propose_topics, status_of, topic};
 
 #[tokio::test]
 async fn the_offset_of_the_next_proposal_is_known_within_an_epoch() {
@@ -70,6 +73,35 @@ async fn a_failed_fsync_stops_the_voter_and_the_others_go_on() {
     let image = image_at(&successor, before.offset).await;
     assert!((0..5).all(|number| image.topic(&format!("orders-{number}")).is_some()));
     propose_topics(&successor, "payments", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn voters_whose_disks_are_full_wait_for_room_and_go_on() {
+    let cluster = Cluster::new(3, |config| {
+        config.snapshot.max_entries = 10;
+        config.snapshot.keep_entries = 2;
+    });
+    cluster.start_all().await;
+    let (_, leader) = cluster.leader().await;
+    propose_topics(&leader, "before", 8).await;
+    let disks = || cluster.disks.values();
+    disks().for_each(|disk| disk.set_capacity(disk.used()));
+    let struck = timeout(Duration::from_millis(700), leader.propose(topic("struck"))).await;
+    assert!(!matches!(struck, Ok(Ok(_))), "nothing is acknowledged that is not on two disks");
+    let has_stopped = |(_, voter): (i32, Quorum)| voter.status().borrow().stopped.is_some();
+    assert!(!cluster.running().into_iter().any(has_stopped), "they wait");
+    disks().for_each(|disk| disk.set_capacity(u64::MAX));
+    let (_, leader) = cluster.leader().await;
+    // Enough for a snapshot, which had to wait for room, too.
+    let last = propose_topics(&leader, "after", 20).await;
+    for (_, voter) in cluster.running() {
+        let image = image_at(&voter, last.offset).await;
+        assert!(image.topic("before-7").is_some() && image.topic("after-19").is_some());
+    }
+    // Who is told to stop does not wait.
+    disks().for_each(|disk| disk.set_capacity(disk.used()));
+    let _ = timeout(Duration::from_millis(300), leader.propose(topic("last"))).await;
+    timeout(PATIENCE, cluster.stop_all()).await.expect("they stop");
 }
 
 #[tokio::test]
