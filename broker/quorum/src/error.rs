@@ -28,6 +28,14 @@ pub enum QuorumError {
     /// A message is meant for a disk that this node does not have any more.
     #[error("the disk of node {0} that this is for is not here")]
     AnotherDisk(i32),
+    /// A message comes from a controller whose metadata log was founded as another one.
+    #[error("the sender's metadata quorum was founded as {theirs}, the one here as {ours}")]
+    AnotherFounding {
+        /// The founding of the log here.
+        ours: uuid::Uuid,
+        /// The founding that the message names.
+        theirs: uuid::Uuid,
+    },
     /// The disk is an older copy of itself.
     #[error("the metadata log here has lost what it acknowledged, up to offset {acknowledged}")]
     LostEntries {

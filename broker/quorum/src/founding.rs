@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use crate::identify::{Identified, Identify};
 use crate::messages::Message;
 use crate::network::address;
+use crate::origin::Origin;
 use crate::receive::LeaderHeard;
-use crate::transport::api;
+use crate::transport::{Parcel, api};
 use crate::types::{Metrics, Raft, Voter, raft_id};
 use crate::{Peer, QuorumConfig, Transport};
 
@@ -44,6 +45,7 @@ pub(crate) struct Founding<T> {
     pub(crate) config: Arc<QuorumConfig>,
     pub(crate) me: u64,
     pub(crate) raft: Raft,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) heard: LeaderHeard,
     /// Controllers that others have told of.
     pub(crate) told: Mutex<Vec<Peer>>,
@@ -108,12 +110,14 @@ impl<T: Transport> Founding<T> {
             wants_log: true,
             wants_vote: self.config.auto_join,
         };
-        let question = question.encode();
+        let question = Parcel { founding: self.origin.founding(), payload: question.encode() };
         let ask = |peer: Peer| {
             let call = self.transport.call(peer.clone(), api::IDENTIFY, question.clone(), PATIENCE);
             async move {
                 let answer = tokio::time::timeout(PATIENCE, call).await.ok().and_then(Result::ok);
-                let said = answer.and_then(|answer| Identified::decode(answer).ok());
+                // Whom one of another quorum knows is of no use here, either.
+                let answer = answer.filter(|answer| self.origin.check(peer.id, answer.founding).is_ok());
+                let said = answer.and_then(|answer| Identified::decode(answer.payload).ok());
                 (peer.id < 0 || said.as_ref().is_some_and(|said| said.node_id == peer.id))
                     .then_some(said)
                     .flatten()

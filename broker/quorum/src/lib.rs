@@ -8,7 +8,7 @@
 //! No other crate names an openraft type, and none appears in this crate's API.
 //!
 //! - `quorum` is the API; `receive` serves other members, `fetch` serves brokers that only follow.
-//! - `identity`, `founding` and `identify` say who is a member; `voters` and `tending` change who is.
+//! - `identity`, `founding`, `identify` and `origin` say who is a member; `voters` and `tending` change who is.
 //! - `log_store` is the raft log, `state_machine` and `snapshot_store` are the image and its snapshots.
 //! - `network`, `envelope`, `messages` and `snapshot_transfer` are what goes between voters.
 //! - `election` and `status` say who leads, and get there fast; `heartbeat` keeps it so over bad links.
@@ -33,6 +33,7 @@ mod mutation;
 #[cfg(feature = "mutations")]
 pub mod mutation;
 mod network;
+mod origin;
 mod quorum;
 mod receive;
 mod room;
@@ -57,4 +58,4 @@ pub use error::{ProposeError, QuorumError, TransportError, VoterError};
 pub use fetch::Fetched;
 pub use quorum::{Applied, Quorum};
 pub use status::{LogPositions, QuorumStatus, ReplicaProgress};
-pub use transport::{Transport, api};
+pub use transport::{Parcel, Transport, api};

@@ -18,8 +18,9 @@ use parking_lot::Mutex;
 use crate::envelope::Envelope;
 use crate::heartbeat::{self, Attempts};
 use crate::messages::Message;
+use crate::origin::Origin;
 use crate::snapshot_transfer;
-use crate::transport::api;
+use crate::transport::{Parcel, api};
 use crate::types::{LogId, Snapshot, TypeConfig, Vote, Voter, node_id};
 use crate::{Peer, QuorumConfig, Transport, TransportError};
 
@@ -33,12 +34,18 @@ pub(crate) struct Network<T> {
     transport: Arc<T>,
     config: Arc<QuorumConfig>,
     me: u64,
+    origin: Arc<Origin>,
     acknowledged: Acknowledged,
 }
 
 impl<T> Network<T> {
-    pub(crate) fn new(transport: Arc<T>, config: Arc<QuorumConfig>, me: u64) -> Network<T> {
-        Network { transport, config, me, acknowledged: Arc::default() }
+    pub(crate) fn new(
+        transport: Arc<T>,
+        config: Arc<QuorumConfig>,
+        me: u64,
+        origin: Arc<Origin>,
+    ) -> Network<T> {
+        Network { transport, config, me, origin, acknowledged: Arc::default() }
     }
 }
 
@@ -57,6 +64,7 @@ impl<T: Transport> RaftNetworkFactory<TypeConfig> for Network<T> {
             me: self.me,
             target,
             peer: address(&self.config, target, node),
+            origin: self.origin.clone(),
             acknowledged: self.acknowledged.clone(),
         }
     }
@@ -76,6 +84,7 @@ pub(crate) struct Connection<T> {
     me: u64,
     pub(crate) target: u64,
     peer: Peer,
+    origin: Arc<Origin>,
     acknowledged: Acknowledged,
     /// Only where nothing but heartbeats is sent.
     heartbeats: Option<Attempts>,
@@ -89,6 +98,7 @@ impl<T> Clone for Connection<T> {
             me: self.me,
             target: self.target,
             peer: self.peer.clone(),
+            origin: Arc::clone(&self.origin),
             acknowledged: Arc::clone(&self.acknowledged),
             heartbeats: self.heartbeats.clone(),
         }
@@ -125,9 +135,14 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn call_bytes(&self, api: i16, payload: Bytes, timeout: Duration) -> Result<Bytes, TransportError> {
-        let call = self.transport.call(self.peer.clone(), api, payload, timeout);
+        let request = Parcel { founding: self.origin.founding(), payload };
+        let call = self.transport.call(self.peer.clone(), api, request, timeout);
         match tokio::time::timeout(timeout, call).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                let answer = answer?;
+                let is_ours = self.origin.check(self.peer.id, answer.founding);
+                is_ours.map(|()| answer.payload).map_err(|error| TransportError::Failed(error.to_string()))
+            }
             Err(_) => Err(TransportError::TimedOut),
         }
     }

@@ -27,13 +27,14 @@ use crate::log_store::LogStore;
 use crate::messages::Message;
 use crate::mutation::{self, Mutation};
 use crate::network::{Network, address};
+use crate::origin::Origin;
 use crate::receive::{LeaderHeard, Receiver};
 use crate::runtime;
 use crate::snapshot_store::SnapshotStore;
 use crate::state_machine::{StateMachine, snapshot_when_due};
 use crate::status::{self, QuorumStatus};
 use crate::tending;
-use crate::transport::api;
+use crate::transport::{Parcel, api};
 use crate::types::{Proposal, Raft, TypeConfig, Voter, epoch_of, node_id, offset_of, term_of, term_of_epoch};
 use crate::voters::Voters;
 use crate::{Peer, ProposeError, QuorumConfig, QuorumError, Transport, VoterError};
@@ -61,6 +62,7 @@ struct Inner {
     /// This node's raft id.
     me: u64,
     raft: Raft,
+    origin: Arc<Origin>,
     receiver: Receiver,
     voters: Arc<Voters>,
     log: LogStore,
@@ -89,7 +91,8 @@ impl Quorum {
         let me = identity::open(&*disk, &config, log.is_fresh() && snapshots.last_log_id().is_none())?;
         let machine = StateMachine::new(snapshots.clone(), config.snapshot);
         let (image, growth) = (machine.published(), machine.growth());
-        let network = Network::new(Arc::clone(&transport), config.clone(), me);
+        let origin = Arc::new(Origin::new(config.dir.clone(), image.clone()));
+        let network = Network::new(Arc::clone(&transport), config.clone(), me, Arc::clone(&origin));
         let raft = Raft::new(me, raft_config, network, log.clone(), machine).await.map_err(fatal)?;
         found_alone(&raft, me, &config).await?;
         let (status_tx, status) = watch::channel(QuorumStatus::unknown());
@@ -97,18 +100,25 @@ impl Quorum {
         let (unfit, is_unfit) = watch::channel(None);
         runtime::spawn(status::keep_current(raft.clone(), status_tx, config.clone(), is_unfit));
         runtime::spawn(snapshot_when_due(raft.clone(), growth));
-        let (told, own_raft) = (Default::default(), raft.clone());
-        let founding =
-            Founding { transport, config: config.clone(), me, raft: own_raft, heard: heard.clone(), told };
+        let founding = Founding {
+            transport,
+            config: config.clone(),
+            me,
+            raft: raft.clone(),
+            origin: Arc::clone(&origin),
+            heard: heard.clone(),
+            told: Default::default(),
+        };
         runtime::spawn(founding.run());
         let voters = attend(&raft, me, &config, &status);
-        let receiver = Receiver::new(raft.clone(), me, log.clone(), heard, unfit);
+        let receiver = Receiver::new(raft.clone(), me, Arc::clone(&origin), log.clone(), heard, unfit);
         let campaigning = Arc::default();
         Ok(Quorum {
             inner: Arc::new(Inner {
                 config,
                 me,
                 raft,
+                origin,
                 receiver,
                 voters,
                 log,
@@ -121,18 +131,23 @@ impl Quorum {
     }
 
     /// Answers a request of another controller; `api` is one of [`crate::api`].
-    pub async fn handle_rpc(&self, api: i16, payload: Bytes) -> Result<Bytes, QuorumError> {
-        if api == api::IDENTIFY {
-            return Ok(self.identify(Identify::decode(payload)?).encode());
-        }
-        self.inner.receiver.handle(api, payload).await
+    pub async fn handle_rpc(&self, api: i16, request: Parcel) -> Result<Parcel, QuorumError> {
+        let payload = if api == api::IDENTIFY {
+            self.identify(Identify::decode(request.payload)?, request.founding).encode()
+        } else {
+            self.inner.receiver.handle(api, request).await?
+        };
+        Ok(Parcel { founding: self.inner.origin.founding(), payload })
     }
 
-    /// Says who this is. If it leads, whoever asks for the log is let in meanwhile.
-    fn identify(&self, question: Identify) -> Identified {
+    /// Says who this is, also to one of another quorum: it must learn of that. If it leads, whoever asks for the log, and has
+    /// no other, is let in meanwhile.
+    fn identify(&self, question: Identify, founding: Option<uuid::Uuid>) -> Identified {
         let Inner { config, voters, status, .. } = &*self.inner;
         let now = status.borrow().clone();
-        if question.wants_log && now.is_active && question.asker.id != config.node_id {
+        let may_have_log = question.asker.id != config.node_id
+            && self.inner.origin.check(question.asker.id, founding).is_ok();
+        if question.wants_log && now.is_active && may_have_log {
             let Identify { asker, directory_id, raft_id, wants_vote, .. } = question;
             let observer = Voter { directory_id, host: asker.host, port: asker.port };
             let voters = Arc::clone(voters);

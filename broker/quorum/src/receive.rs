@@ -14,10 +14,11 @@ use crate::QuorumError;
 use crate::envelope::Envelope;
 use crate::log_store::LogStore;
 use crate::messages::{Message, SnapshotChunk, SnapshotChunkResponse};
+use crate::origin::Origin;
 use crate::quorum::fatal;
 use crate::runtime;
 use crate::snapshot_transfer::{Received, SnapshotReceiver};
-use crate::transport::api;
+use crate::transport::{Parcel, api};
 use crate::types::{LogId, Raft, Snapshot, TypeConfig, Vote, node_id};
 
 /// Why this member must take no part any more; nothing while it may.
@@ -30,6 +31,7 @@ pub(crate) type LeaderHeard = Arc<Mutex<Option<Instant>>>;
 pub(crate) struct Receiver {
     raft: Raft,
     me: u64,
+    origin: Arc<Origin>,
     log: LogStore,
     heard: LeaderHeard,
     unfit: Unfit,
@@ -37,15 +39,23 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(raft: Raft, me: u64, log: LogStore, heard: LeaderHeard, unfit: Unfit) -> Receiver {
-        Receiver { raft, me, log, heard, unfit, snapshots: SnapshotReceiver::default() }
+    pub(crate) fn new(
+        raft: Raft,
+        me: u64,
+        origin: Arc<Origin>,
+        log: LogStore,
+        heard: LeaderHeard,
+        unfit: Unfit,
+    ) -> Receiver {
+        Receiver { raft, me, origin, log, heard, unfit, snapshots: SnapshotReceiver::default() }
     }
 
-    pub(crate) async fn handle(&self, api: i16, payload: Bytes) -> Result<Bytes, QuorumError> {
+    pub(crate) async fn handle(&self, api: i16, parcel: Parcel) -> Result<Bytes, QuorumError> {
         if !(api::APPEND..=api::TRANSFER_LEADER).contains(&api) {
             return Err(QuorumError::UnknownRequest(api));
         }
-        let Envelope { to, from, acknowledged, request } = Envelope::decode(payload)?;
+        let Envelope { to, from, acknowledged, request } = Envelope::decode(parcel.payload)?;
+        self.origin.check(node_id(from), parcel.founding)?;
         if to != self.me {
             return Err(QuorumError::AnotherDisk(node_id(to)));
         }

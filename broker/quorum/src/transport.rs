@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::{Peer, TransportError};
 
@@ -23,17 +24,27 @@ pub mod api {
     pub const IDENTIFY: i16 = 1005;
 }
 
+/// A request or its answer, as it goes between two controllers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parcel {
+    /// The founding of the sender's metadata log (`FoundingRecord`); `None` while it knows of none, and from a version that
+    /// does not say.
+    pub founding: Option<Uuid>,
+    /// What the quorum has to say.
+    pub payload: Bytes,
+}
+
 /// Sends one request to a peer and brings back its answer.
 ///
 /// Implementations check that they reached the node with this id of this cluster; the quorum itself checks the disk. A call may be dropped before it ends.
 /// Requests to one peer may be sent concurrently; heartbeats should not wait behind a [`api::SNAPSHOT`] request.
 pub trait Transport: Send + Sync + 'static {
-    /// Sends `payload` as request `api` and returns the payload of the answer, within `timeout`.
+    /// Sends `request` as `api` and returns the answer, within `timeout`.
     fn call(
         &self,
         peer: Peer,
         api: i16,
-        payload: Bytes,
+        request: Parcel,
         timeout: Duration,
-    ) -> impl Future<Output = Result<Bytes, TransportError>> + Send;
+    ) -> impl Future<Output = Result<Parcel, TransportError>> + Send;
 }

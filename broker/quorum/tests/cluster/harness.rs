@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use klamm_log::{Disk, SimDisk};
 use klamm_metadata::{Image, Record};
 use klamm_quorum::{
-    Applied, Peer, Quorum, QuorumConfig, QuorumError, QuorumStatus, Transport, TransportError,
+    Applied, Parcel, Peer, Quorum, QuorumConfig, QuorumError, QuorumStatus, Transport, TransportError,
 };
 use klamm_wire::Str;
 use klamm_wire::messages::topic_record::TopicRecord;
@@ -30,6 +29,8 @@ pub const DIR: &str = "/data/__cluster_metadata-0";
 struct Net {
     running: Mutex<BTreeMap<i32, Quorum>>,
     isolated: Mutex<BTreeSet<i32>>,
+    /// Voters of a version that says nothing of its founding.
+    silent: Mutex<BTreeSet<i32>>,
     /// What every call goes over; none for calls that take no time.
     link: Mutex<Option<Arc<Link>>>,
 }
@@ -40,7 +41,14 @@ impl Net {
         isolated.contains(&from) || isolated.contains(&to)
     }
 
-    async fn deliver(&self, from: i32, to: i32, api: i16, payload: Bytes) -> Result<Bytes, TransportError> {
+    /// What is left of a parcel on the way between these two: an older version neither says nor understands more.
+    fn clip(&self, parcel: Parcel, between: [i32; 2]) -> Parcel {
+        let silent = self.silent.lock();
+        let founding = parcel.founding.filter(|_| between.iter().all(|id| !silent.contains(id)));
+        Parcel { founding, ..parcel }
+    }
+
+    async fn deliver(&self, from: i32, to: i32, api: i16, request: Parcel) -> Result<Parcel, TransportError> {
         if self.is_cut(from, to) {
             // Packets vanish: nobody answers, and the caller's timeout ends it.
             std::future::pending::<()>().await;
@@ -51,8 +59,9 @@ impl Net {
         };
         match target.filter(|_| runs) {
             Some(target) => target
-                .handle_rpc(api, payload)
+                .handle_rpc(api, self.clip(request, [from, to]))
                 .await
+                .map(|answer| self.clip(answer, [from, to]))
                 .map_err(|error| TransportError::Failed(error.to_string())),
             None => Err(TransportError::Unreachable("connection refused".to_owned())),
         }
@@ -70,11 +79,11 @@ impl Transport for Wire {
         &self,
         peer: Peer,
         api: i16,
-        payload: Bytes,
+        request: Parcel,
         _timeout: Duration,
-    ) -> Result<Bytes, TransportError> {
+    ) -> Result<Parcel, TransportError> {
         let Some(link) = self.net.link.lock().clone() else {
-            return self.net.deliver(self.from, peer.id, api, payload).await;
+            return self.net.deliver(self.from, peer.id, api, request).await;
         };
         let (net, from) = (Arc::clone(&self.net), self.from);
         let route = (from, peer.id, api);
@@ -83,7 +92,7 @@ impl Transport for Wire {
         // What has been sent arrives, whether or not somebody still waits for the answer.
         let call = tokio::spawn(async move {
             on_its_way.travel().await;
-            let answer = net.deliver(from, peer.id, api, payload).await;
+            let answer = net.deliver(from, peer.id, api, request).await;
             on_its_way.travel().await;
             answer
         });
@@ -119,6 +128,19 @@ impl Cluster {
         let number = 1 + self.directories.get(&id).map_or(0, |before| before.as_u128() >> 64);
         self.disks.insert(id, SimDisk::new(id as u64 + 100 * number as u64));
         self.directories.insert(id, Uuid::from_u128((number << 64) | id as u128));
+    }
+
+    /// An empty disk for a node, whose data directory has the id of the one before.
+    pub fn empty_disk(&mut self, id: i32) {
+        let directory = self.directory(id);
+        self.give_new_disk(id);
+        self.directories.insert(id, directory);
+    }
+
+    /// Puts a disk that a node had before in the place of the one that it has.
+    pub fn give_back(&mut self, id: i32, (disk, directory): (SimDisk, Uuid)) {
+        self.disks.insert(id, disk);
+        self.directories.insert(id, directory);
     }
 
     pub fn directory(&self, id: i32) -> Uuid {
@@ -194,6 +216,11 @@ impl Cluster {
     /// From now on every call goes over `link`.
     pub fn go_over(&self, link: &Arc<Link>) {
         *self.net.link.lock() = Some(Arc::clone(link));
+    }
+
+    /// From now on the voter is as one of a version that says nothing of its founding.
+    pub fn silence(&self, id: i32) {
+        self.net.silent.lock().insert(id);
     }
 
     pub fn heal(&self) {

@@ -5,6 +5,7 @@ mod link;
 
 mod disks;
 mod elections;
+mod foundings;
 mod recovery;
 mod slow_links;
 mod snapshots;

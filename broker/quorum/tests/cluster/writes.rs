@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_metadata::{Image, decode_records};
-use klamm_quorum::{Fetched, ProposeError, Quorum, QuorumError, api};
+use klamm_quorum::{Fetched, Parcel, ProposeError, Quorum, QuorumError, api};
 use tokio::time::timeout;
 
 use crate::harness::{Cluster, PATIENCE, image_at, propose_topics, status_of, topic};
@@ -108,12 +108,13 @@ async fn voters_whose_disks_are_full_wait_for_room_and_go_on() {
 async fn bytes_that_are_no_request_are_refused() {
     let cluster = Cluster::started(1).await;
     let (_, leader) = cluster.leader().await;
+    let parcel = |payload| Parcel { founding: None, payload: Bytes::from_static(payload) };
     for number in [api::APPEND, api::VOTE, api::PRE_VOTE, api::SNAPSHOT, api::TRANSFER_LEADER] {
         for bytes in [&b""[..], b"\x01", b"\x02\x00\x00", &[0xff; 100], &[1; 200]] {
-            assert!(leader.handle_rpc(number, Bytes::from_static(bytes)).await.is_err());
+            assert!(leader.handle_rpc(number, parcel(bytes)).await.is_err());
         }
     }
-    assert!(matches!(leader.handle_rpc(0, Bytes::new()).await, Err(QuorumError::UnknownRequest(0))));
+    assert!(matches!(leader.handle_rpc(0, parcel(b"")).await, Err(QuorumError::UnknownRequest(0))));
     propose_topics(&leader, "orders", 1).await;
 }
 

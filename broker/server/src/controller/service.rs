@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use klamm_metadata::controller::{Command, Reply};
-use klamm_quorum::Quorum;
+use klamm_quorum::{Parcel, Quorum};
 use klamm_wire::catalogue::Listener;
 use klamm_wire::messages as m;
 use klamm_wire::messages::envelope_request::EnvelopeRequest;
@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::handle::ControllerHandle;
 use super::liveness::Liveness;
+use super::transport::received;
 use super::{describe_quorum, metadata_fetch, quorum_health, raft_voters};
 use crate::api::{self, Context};
 use crate::clock::now_ms;
@@ -101,10 +102,11 @@ impl Service for ControllerService {
 macro_rules! raft {
     ($inner:expr, $context:expr, $body:expr, $request:ident, $response:ident) => {{
         let request: $request = decode(&$context, $body)?;
-        let (error, payload) = $inner
-            .raft($request::API_KEY, &request.cluster_id, request.target_node_id, request.payload)
-            .await;
-        encode(&$context, &$response { error_code: error.code(), payload, ..$response::default() })
+        let parcel = received(request.founding_id, request.payload);
+        let (error, Parcel { founding, payload }) =
+            $inner.raft($request::API_KEY, &request.cluster_id, request.target_node_id, parcel).await;
+        let (error_code, founding_id) = (error.code(), founding.unwrap_or_default());
+        encode(&$context, &$response { error_code, payload, founding_id, ..$response::default() })
     }};
 }
 
@@ -287,20 +289,20 @@ impl Inner {
         }
     }
 
-    async fn raft(&self, api: i16, cluster_id: &str, target: i32, payload: Bytes) -> (ErrorCode, Bytes) {
+    async fn raft(&self, api: i16, cluster_id: &str, target: i32, request: Parcel) -> (ErrorCode, Parcel) {
         if *cluster_id != *self.cluster_id {
-            return (ErrorCode::InconsistentClusterId, Bytes::new());
+            return (ErrorCode::InconsistentClusterId, Parcel::default());
         }
         // Who does not know this node's id yet may ask who it is.
         let is_me = target == self.node_id || target < 0 && api == klamm_quorum::api::IDENTIFY;
         if !is_me {
-            return (ErrorCode::InvalidRequest, Bytes::new());
+            return (ErrorCode::InvalidRequest, Parcel::default());
         }
-        match self.quorum.handle_rpc(api, payload).await {
-            Ok(payload) => (ErrorCode::None, payload),
+        match self.quorum.handle_rpc(api, request).await {
+            Ok(answer) => (ErrorCode::None, answer),
             Err(error) => {
                 tracing::debug!(%error, api, "raft call refused");
-                (ErrorCode::UnknownServerError, Bytes::new())
+                (ErrorCode::UnknownServerError, Parcel::default())
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_quorum::{Peer, Transport, TransportError};
+use klamm_quorum::{Parcel, Peer, Transport, TransportError};
 use klamm_wire::messages::{
     raft_append_request::RaftAppendRequest, raft_identify_request::RaftIdentifyRequest,
     raft_pre_vote_request::RaftPreVoteRequest, raft_snapshot_request::RaftSnapshotRequest,
@@ -14,6 +14,7 @@ use klamm_wire::messages::{
 };
 use klamm_wire::{ErrorCode, Message, Str};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::net::client::{CallError, Connection};
 
@@ -47,25 +48,34 @@ impl Transport for ControllerTransport {
         &self,
         peer: Peer,
         api: i16,
-        payload: Bytes,
+        request: Parcel,
         timeout: Duration,
-    ) -> impl Future<Output = Result<Bytes, TransportError>> + Send {
+    ) -> impl Future<Output = Result<Parcel, TransportError>> + Send {
         let inner = Arc::clone(&self.inner);
-        async move { inner.call(&peer, api, payload, timeout).await }
+        async move { inner.call(&peer, api, request, timeout).await }
     }
+}
+
+/// What came over the wire; a nil founding says nothing.
+pub(super) fn received(founding_id: Uuid, payload: Bytes) -> Parcel {
+    Parcel { founding: (!founding_id.is_nil()).then_some(founding_id), payload }
 }
 
 /// Builds, sends and unwraps one kind of call; all of them have the same fields.
 macro_rules! exchange {
-    ($inner:expr, $connection:expr, $peer:expr, $payload:expr, $timeout:expr, $request:ident) => {{
+    ($inner:expr, $connection:expr, $peer:expr, $parcel:expr, $timeout:expr, $request:ident) => {{
         let request = $request {
             cluster_id: $inner.cluster_id.clone(),
             target_node_id: $peer.id,
             source_node_id: $inner.node_id,
-            payload: $payload,
+            payload: $parcel.payload,
+            founding_id: $parcel.founding.unwrap_or_default(),
             ..$request::default()
         };
-        $connection.call(0, &request, $timeout).await.map(|r| (r.error_code, r.payload))
+        $connection
+            .call(0, &request, $timeout)
+            .await
+            .map(|r| (r.error_code, received(r.founding_id, r.payload)))
     }};
 }
 
@@ -74,26 +84,26 @@ impl Inner {
         &self,
         peer: &Peer,
         api: i16,
-        payload: Bytes,
+        request: Parcel,
         timeout: Duration,
-    ) -> Result<Bytes, TransportError> {
+    ) -> Result<Parcel, TransportError> {
         let mut connection = match self.take(peer, api) {
             Some(connection) => connection,
             None => Connection::connect(&peer.host, peer.port, &self.client_id, DIAL_TIMEOUT.min(timeout))
                 .await
                 .map_err(unreachable_peer)?,
         };
-        let sent = self.send(&mut connection, peer, api, payload, timeout).await;
+        let sent = self.send(&mut connection, peer, api, request, timeout).await;
         if let Err(TransportError::Unreachable(_)) = sent {
             // What ended this connection has most likely ended those beside it, too: none of them shall cost a call.
             self.idle.lock().remove(&(peer.clone(), api));
         }
-        let (error, payload) = sent?;
+        let (error, answer) = sent?;
         if error != ErrorCode::None.code() {
             return Err(TransportError::Failed(ErrorCode::from_code(error).to_string()));
         }
         self.idle.lock().entry((peer.clone(), api)).or_default().push(connection);
-        Ok(payload)
+        Ok(answer)
     }
 
     async fn send(
@@ -101,25 +111,25 @@ impl Inner {
         connection: &mut Connection,
         peer: &Peer,
         api: i16,
-        payload: Bytes,
+        request: Parcel,
         timeout: Duration,
-    ) -> Result<(i16, Bytes), TransportError> {
+    ) -> Result<(i16, Parcel), TransportError> {
         let answer = match api {
             RaftAppendRequest::API_KEY => {
-                exchange!(self, connection, peer, payload, timeout, RaftAppendRequest)
+                exchange!(self, connection, peer, request, timeout, RaftAppendRequest)
             }
-            RaftVoteRequest::API_KEY => exchange!(self, connection, peer, payload, timeout, RaftVoteRequest),
+            RaftVoteRequest::API_KEY => exchange!(self, connection, peer, request, timeout, RaftVoteRequest),
             RaftPreVoteRequest::API_KEY => {
-                exchange!(self, connection, peer, payload, timeout, RaftPreVoteRequest)
+                exchange!(self, connection, peer, request, timeout, RaftPreVoteRequest)
             }
             RaftSnapshotRequest::API_KEY => {
-                exchange!(self, connection, peer, payload, timeout, RaftSnapshotRequest)
+                exchange!(self, connection, peer, request, timeout, RaftSnapshotRequest)
             }
             RaftTransferLeaderRequest::API_KEY => {
-                exchange!(self, connection, peer, payload, timeout, RaftTransferLeaderRequest)
+                exchange!(self, connection, peer, request, timeout, RaftTransferLeaderRequest)
             }
             RaftIdentifyRequest::API_KEY => {
-                exchange!(self, connection, peer, payload, timeout, RaftIdentifyRequest)
+                exchange!(self, connection, peer, request, timeout, RaftIdentifyRequest)
             }
             other => return Err(TransportError::Failed(format!("no call has key {other}"))),
         };

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use klamm_quorum::{Peer, Transport, TransportError};
+use klamm_quorum::{Parcel, Peer, Transport, TransportError};
 use tokio::sync::oneshot;
 
 use crate::history::hash;
@@ -98,7 +97,13 @@ pub(super) struct Wire {
 }
 
 impl Transport for Wire {
-    async fn call(&self, peer: Peer, api: i16, payload: Bytes, _: Duration) -> Result<Bytes, TransportError> {
+    async fn call(
+        &self,
+        peer: Peer,
+        api: i16,
+        request: Parcel,
+        _: Duration,
+    ) -> Result<Parcel, TransportError> {
         let to = World::index_of(peer.id);
         let (answer, answered) = oneshot::channel();
         if self.world.speaks(self.from, self.process) {
@@ -107,7 +112,7 @@ impl Transport for Wire {
                 process: self.process,
                 to,
                 api,
-                payload,
+                request,
                 world: self.world.clone(),
             };
             // What was sent arrives, whether or not somebody still waits for the answer.
@@ -131,11 +136,11 @@ struct Message {
     process: u32,
     to: usize,
     api: i16,
-    payload: Bytes,
+    request: Parcel,
     world: Arc<World>,
 }
 
-type Answer = Result<Bytes, TransportError>;
+type Answer = Result<Parcel, TransportError>;
 
 impl Message {
     async fn carry(self, answer: oneshot::Sender<Answer>) {
@@ -144,7 +149,7 @@ impl Message {
         let Some(outcome) = self.arrive().await else { return };
         let Some(back) = self.way(self.to, self.from) else { return };
         tokio::time::sleep(back).await;
-        let size = outcome.as_ref().map_or(0, Bytes::len) as u64;
+        let size = outcome.as_ref().map_or(0, |answer| answer.payload.len()) as u64;
         self.note(u64::from(outcome.is_ok()) << 32 | size);
         // A process that has died waits for nothing.
         drop(answer.send(outcome));
@@ -156,11 +161,11 @@ impl Message {
 
     /// The answer of whoever runs there now; none if its process dies over it.
     async fn arrive(&self) -> Option<Answer> {
-        self.note(hash(&self.payload));
+        self.note(hash(&self.request.payload));
         let Some((number, process, quorum)) = self.world.running(self.to) else {
             return Some(Err(TransportError::Unreachable("connection refused".to_owned())));
         };
-        let answered = process.run(quorum.handle_rpc(self.api, self.payload.clone())).await;
+        let answered = process.run(quorum.handle_rpc(self.api, self.request.clone())).await;
         let outcome = answered.map_err(|error| TransportError::Failed(error.to_string()));
         self.world.speaks(self.to, number).then_some(outcome)
     }
