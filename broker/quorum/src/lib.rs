@@ -8,7 +8,7 @@
 //! No other crate names an openraft type, and none appears in this crate's API.
 //!
 //! - `quorum` is the API; `receive` serves other members, `fetch` serves brokers that only follow.
-//! - `identity`, `founding`, `identify` and `origin` say who is a member; `voters` and `tending` change who is.
+//! - `identity`, `founding`, `identify`, `origin` and `founding_file` say who is a member; `voters` and `tending` change who is.
 //! - `log_store` is the raft log, `state_machine` and `snapshot_store` are the image and its snapshots.
 //! - `network`, `envelope`, `messages` and `snapshot_transfer` are what goes between voters.
 //! - `election` and `status` say who leads, and get there fast; `heartbeat` keeps it so over bad links.
@@ -22,6 +22,7 @@ mod error;
 mod fetch;
 mod files;
 mod founding;
+mod founding_file;
 mod heartbeat;
 mod identify;
 mod identity;

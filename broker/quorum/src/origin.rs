@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::QuorumError;
+use crate::founding_file::FoundingFile;
 
 /// Between two lines about the same controller.
 const REMINDER: Duration = Duration::from_secs(30);
@@ -24,18 +25,20 @@ const REMINDER: Duration = Duration::from_secs(30);
 pub(crate) struct Origin {
     dir: PathBuf,
     image: watch::Receiver<Arc<Image>>,
+    file: Arc<FoundingFile>,
     /// The node that was complained of last, and when.
     complained: Mutex<Option<(i32, Instant)>>,
 }
 
 impl Origin {
-    pub(crate) fn new(dir: PathBuf, image: watch::Receiver<Arc<Image>>) -> Origin {
-        Origin { dir, image, complained: Mutex::default() }
+    pub(crate) fn new(dir: PathBuf, image: watch::Receiver<Arc<Image>>, file: Arc<FoundingFile>) -> Origin {
+        Origin { dir, image, file, complained: Mutex::default() }
     }
 
-    /// The founding of the log here; `None` while it has none.
+    /// The founding of the log here; `None` while none is known.
     pub(crate) fn founding(&self) -> Option<Uuid> {
-        self.image.borrow().founding()
+        let applied = self.image.borrow().founding();
+        applied.or_else(|| self.file.kept())
     }
 
     /// Whether `theirs`, the founding that the controller `node` names, may be that of the log here.

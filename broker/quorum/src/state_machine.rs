@@ -13,6 +13,7 @@ use openraft::{EntryPayload, RaftSnapshotBuilder};
 use tokio::sync::{Notify, watch};
 
 use crate::config::SnapshotPolicy;
+use crate::founding_file::FoundingFile;
 use crate::runtime::blocking;
 use crate::snapshot_store::SnapshotStore;
 use crate::types::{
@@ -64,19 +65,25 @@ pub(crate) struct StateMachine {
     membership: StoredMembership,
     published: watch::Sender<Arc<Image>>,
     snapshots: Arc<SnapshotStore>,
+    founding: Arc<FoundingFile>,
     growth: Arc<Growth>,
     policy: SnapshotPolicy,
 }
 
 impl StateMachine {
     /// Starts from an empty image; openraft installs the newest snapshot and applies what is committed behind it.
-    pub(crate) fn new(snapshots: Arc<SnapshotStore>, policy: SnapshotPolicy) -> StateMachine {
+    pub(crate) fn new(
+        snapshots: Arc<SnapshotStore>,
+        founding: Arc<FoundingFile>,
+        policy: SnapshotPolicy,
+    ) -> StateMachine {
         StateMachine {
             image: Image::empty(),
             last_applied: None,
             membership: StoredMembership::default(),
             published: watch::Sender::new(Arc::new(Image::empty())),
             snapshots,
+            founding,
             growth: Arc::default(),
             policy,
         }
@@ -115,10 +122,12 @@ impl StateMachine {
         Ok(())
     }
 
-    /// Publishes the image, then answers those who wait, so that they find their change in it.
-    fn publish(&self, waiting: &mut Vec<ApplyResponder<TypeConfig>>) {
+    /// Publishes the image, then answers those who wait, so that they find their change in it. Its founding is durable before.
+    async fn publish(&self, waiting: &mut Vec<ApplyResponder<TypeConfig>>) -> io::Result<()> {
+        self.founding.keep(self.image.founding()).await?;
         self.published.send_replace(Arc::new(self.image.clone()));
         waiting.drain(..).for_each(|responder| responder.send(()));
+        Ok(())
     }
 }
 
@@ -141,11 +150,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             waiting.extend(responder);
             applied += 1;
             if applied % PUBLISH_EVERY == 0 {
-                self.publish(&mut waiting);
+                self.publish(&mut waiting).await?;
             }
         }
-        self.publish(&mut waiting);
-        Ok(())
+        self.publish(&mut waiting).await
     }
 
     /// None while the image lacks what the log has: records that only a newer version knows. They stay in the log, which
@@ -178,8 +186,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.growth.reset();
-        self.publish(&mut Vec::new());
-        Ok(())
+        self.publish(&mut Vec::new()).await
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {

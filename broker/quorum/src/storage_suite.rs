@@ -7,6 +7,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 
 use crate::config::SnapshotPolicy;
+use crate::founding_file::FoundingFile;
 use crate::log_store::LogStore;
 use crate::snapshot_store::SnapshotStore;
 use crate::state_machine::StateMachine;
@@ -19,8 +20,9 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for OnD
         let dir = tempfile::tempdir().expect("a directory");
         let disk = Arc::new(RealDisk);
         let snapshots = Arc::new(SnapshotStore::open(disk.clone(), dir.path()).expect("snapshots open"));
+        let founding = Arc::new(FoundingFile::open(disk.clone(), dir.path()).expect("it opens"));
         let log = LogStore::open(disk, dir.path(), 1024 * 1024, None).expect("the log opens");
-        Ok((dir, log, StateMachine::new(snapshots, SnapshotPolicy::default())))
+        Ok((dir, log, StateMachine::new(snapshots, founding, SnapshotPolicy::default())))
     }
 }
 

@@ -1,14 +1,15 @@
 //! A quorum that lost all its disks and was founded anew, and a controller that comes back with a disk of before.
 
+use std::path::Path;
 use std::time::Duration;
 
-use klamm_log::SimDisk;
+use klamm_log::{Disk, SimDisk};
 use klamm_metadata::Record;
 use klamm_quorum::{Applied, Quorum, QuorumConfig, QuorumStatus};
 use klamm_wire::messages::founding_record::FoundingRecord;
 use uuid::Uuid;
 
-use crate::harness::{Cluster, image_at, propose_topics};
+use crate::harness::{Cluster, DIR, image_at, propose_topics};
 
 const OLD: Uuid = Uuid::from_u128(1);
 const NEW: Uuid = Uuid::from_u128(2);
@@ -60,6 +61,11 @@ fn members(status: &QuorumStatus) -> Vec<(i32, Uuid)> {
     status.voters.iter().chain(&status.observers).map(|one| (one.id, one.directory_id)).collect()
 }
 
+/// What a machine that lost power may have left: `committed` is written without a flush.
+fn forget_what_is_committed(disk: &SimDisk) {
+    disk.remove_file(&Path::new(DIR).join("committed")).expect("it is there");
+}
+
 /// The old disk comes back, and neither quorum takes anything from the other; with an empty one the node is welcome.
 async fn keeps_to_itself(adjust: fn(&mut QuorumConfig), replace: fn(&mut Cluster, i32)) {
     let (mut cluster, kept, last) = founded_anew(adjust, replace).await;
@@ -108,6 +114,22 @@ async fn a_snapshot_is_enough_to_know_the_lost_quorum_by() {
         Cluster::empty_disk,
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_know_what_is_committed_knows_its_founding() {
+    let (mut cluster, kept, _) = founded_anew(|_| {}, Cluster::empty_disk).await;
+    let (id, leader) = cluster.leader().await;
+    let before = leader.status().borrow().clone();
+    forget_what_is_committed(&kept.0);
+    cluster.give_back(BACK, kept);
+    let old = cluster.start(BACK).await;
+    assert!(old.image().borrow().is_blank());
+    tokio::time::sleep(LONG).await;
+    let now = leader.status().borrow().clone();
+    assert_eq!((now.leader, now.epoch), (Some(id), before.epoch), "it has disturbed the leader");
+    assert_eq!(members(&now), members(&before), "it was let in");
+    assert!(old.image().borrow().is_blank(), "it has followed the new quorum");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
