@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use klamm_log::{Disk, read_file_if_exists, replace_file};
+use klamm_log::{Disk, OpenMode, read_file_if_exists, replace_file};
 use klamm_metadata::{Image, SnapshotError};
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ impl ImageFile {
     /// # Errors
     /// The file is not a whole image of this owner's.
     pub fn load(&self) -> Result<Option<Image>, Unusable> {
-        match read_file_if_exists(&*self.disk, &self.dir.join(NAME))? {
+        match read_file_if_exists(&*self.disk, &self.path())? {
             Some(bytes) => self.decode(bytes.into()).map(Some),
             None => Ok(None),
         }
@@ -87,7 +87,7 @@ impl ImageFile {
     /// # Errors
     /// The file system refused; the file is the one before.
     pub fn save(&self, image: &Image) -> io::Result<()> {
-        let saved = replace_file(&*self.disk, &self.dir.join(NAME), &self.encode(image));
+        let saved = replace_file(&*self.disk, &self.path(), &self.encode(image));
         if saved.is_err() {
             // Half a file takes up space, of which there may be none left.
             drop(self.disk.remove_file(&self.dir.join(TEMPORARY)));
@@ -95,16 +95,25 @@ impl ImageFile {
         saved
     }
 
-    /// Removes the file.
+    /// Removes the file, or empties it where it cannot be removed: it is not to be used again.
     ///
     /// # Errors
-    /// The file system refused.
+    /// The file system refused both.
     pub fn remove(&self) -> io::Result<()> {
-        match self.disk.remove_file(&self.dir.join(NAME)) {
+        match self.disk.remove_file(&self.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => self.empty().map_err(|_| error),
             Ok(()) => self.disk.sync_dir(&self.dir),
         }
+    }
+
+    fn empty(&self) -> io::Result<()> {
+        self.disk.open(&self.path(), OpenMode::Replace)?.sync_data()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(NAME)
     }
 
     fn encode(&self, image: &Image) -> Bytes {
@@ -156,7 +165,7 @@ fn take_owner(bytes: &mut Bytes) -> Result<Owner, Unusable> {
 
 #[cfg(test)]
 mod tests {
-    use klamm_log::{OpenMode, SimDisk};
+    use klamm_log::{DirEntry, DiskFile, DiskSpace, SimDisk};
     use klamm_metadata::Record;
     use klamm_wire::messages::topic_record::TopicRecord;
 
@@ -272,6 +281,64 @@ mod tests {
         file.save(&image(50)).unwrap_err();
         assert_eq!(names(&disk), [NAME]);
         assert_eq!(file.load().unwrap().unwrap(), image(2));
+    }
+
+    /// A disk that removes nothing.
+    #[derive(Debug)]
+    struct Clinging(SimDisk);
+
+    impl Disk for Clinging {
+        fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+            self.0.open(path, mode)
+        }
+        fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+            self.0.list(dir)
+        }
+        fn exists(&self, path: &Path) -> io::Result<bool> {
+            self.0.exists(path)
+        }
+        fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+            self.0.create_dir_all(dir)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.0.rename(from, to)
+        }
+        fn remove_file(&self, _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+        fn remove_dir_all(&self, _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            self.0.sync_dir(dir)
+        }
+        fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+            self.0.lock(path)
+        }
+        fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
+            self.0.space(dir)
+        }
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_removed_is_not_used_again() {
+        let disk = SimDisk::new(1);
+        file_of(&disk, owner()).save(&image(2)).unwrap();
+        let file = ImageFile::new(Arc::new(Clinging(disk.clone())), Path::new(DIR), owner());
+        file.remove().unwrap();
+        disk.power_loss();
+        assert!(matches!(file.load(), Err(Unusable::Damaged)));
+        file.save(&image(3)).unwrap();
+        assert_eq!(file.load().unwrap().unwrap(), image(3));
+    }
+
+    #[test]
+    fn a_disk_that_neither_removes_nor_empties_the_image_says_why() {
+        let disk = SimDisk::new(1);
+        file_of(&disk, owner()).save(&image(2)).unwrap();
+        let file = ImageFile::new(Arc::new(Clinging(disk.clone())), Path::new(DIR), owner());
+        disk.fail_syncs(1);
+        assert_eq!(file.remove().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use klamm_metadata::Image;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::image_file::ImageFile;
 use super::kept::Kept;
@@ -105,7 +105,12 @@ impl Keeper {
         let file = self.file.clone();
         match blocking(move || file.remove()).await {
             Ok(()) => self.kept.is_at(-1),
-            Err(error) => warn!(%error, "the metadata image is not removed"),
+            Err(error) => error!(
+                %error,
+                file = %self.file.path().display(),
+                "the metadata image can be neither removed nor emptied: this broker would begin with it again, and stop again, \
+                 until the file is removed by hand"
+            ),
         }
     }
 }
