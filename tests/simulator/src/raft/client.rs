@@ -6,6 +6,7 @@ use std::time::Duration;
 use klamm_metadata::Record;
 use klamm_quorum::ProposeError;
 use klamm_wire::Str;
+use klamm_wire::messages::founding_record::FoundingRecord;
 use klamm_wire::messages::topic_record::TopicRecord;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -57,12 +58,12 @@ impl Client {
         };
         let tell = |event: &ClientEvent| world.book.lock().client(world.now(), number, event);
         tell(&ClientEvent::Proposed { value });
-        let epoch = quorum.status().borrow().epoch;
+        let (epoch, is_first) = (quorum.status().borrow().epoch, quorum.image().borrow().is_blank());
         let in_epoch = self.random.chance(300);
         let proposal = async {
             match in_epoch {
-                true => quorum.propose_in(epoch, records(value)).await,
-                false => quorum.propose(records(value)).await,
+                true => quorum.propose_in(epoch, records(value, is_first)).await,
+                false => quorum.propose(records(value, is_first)).await,
             }
         };
         let answer = timeout(PATIENCE, process.run(proposal)).await;
@@ -96,9 +97,11 @@ fn acked(client: u64, value: u64, offset: i64) -> ClientEvent {
     ClientEvent::Acked { producer: client.cast_signed(), epoch: 0, partition: 0, sequence: 0, value, offset }
 }
 
-fn records(value: u64) -> Vec<Record> {
+/// A topic, behind a founding of its own where the log has no record yet: the first of them that is committed holds.
+fn records(value: u64, is_first: bool) -> Vec<Record> {
     let (name, topic_id) = (Str::copy_from(&format!("topic-{value:x}")), topic_id(value));
-    vec![TopicRecord { name, topic_id, ..TopicRecord::default() }.into()]
+    let founding = is_first.then(|| FoundingRecord { founding_id: topic_id, ..Default::default() }.into());
+    founding.into_iter().chain([TopicRecord { name, topic_id, ..TopicRecord::default() }.into()]).collect()
 }
 
 /// The topic that stands for a value.

@@ -23,6 +23,12 @@ pub enum Fault {
     Delay,
     /// Messages come twice.
     Twice,
+    /// Messages of one kind are late by far.
+    KindHeld,
+    /// Messages of one kind come twice, far from each other.
+    KindTwice,
+    /// Answers to messages of one kind are lost.
+    KindUnanswered,
     /// A process stands still, and does not know it when it goes on.
     Pause,
     /// A disk takes long.
@@ -39,7 +45,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Crash,
         Self::CrashAll,
         Self::Power,
@@ -50,6 +56,9 @@ impl Fault {
         Self::Loss,
         Self::Delay,
         Self::Twice,
+        Self::KindHeld,
+        Self::KindTwice,
+        Self::KindUnanswered,
         Self::Pause,
         Self::SlowDisk,
         Self::FailedSync,

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use klamm_log::SimDisk;
-use klamm_quorum::Quorum;
 use klamm_quorum::simulated::Process;
+use klamm_quorum::{Quorum, api};
 use tokio::time::{sleep, timeout};
 
 use crate::disk::FusedDisk;
@@ -15,6 +15,10 @@ use crate::raft::controller::{DISK_MS, directory, peer};
 use crate::raft::faults::Fault;
 use crate::raft::network::Weather;
 use crate::raft::world::World;
+
+/// The kinds of messages.
+const KINDS: [i16; 6] =
+    [api::APPEND, api::VOTE, api::PRE_VOTE, api::SNAPSHOT, api::TRANSFER_LEADER, api::IDENTIFY];
 
 impl World {
     /// Lets faults strike, also while others last, until the time is over and the last of them has ended.
@@ -61,6 +65,7 @@ impl World {
                 self.weather(|slow| Weather { slow: slow.cast_signed(), ..Weather::default() }).await
             }
             Fault::Twice => self.weather(|twice| Weather { twice, ..Weather::default() }).await,
+            Fault::KindHeld | Fault::KindTwice | Fault::KindUnanswered => self.strike_kind(fault).await,
             Fault::Pause => self.pause(one).await,
             Fault::SlowDisk => self.slow_disk(one).await,
             Fault::FailedSync => self.failed_sync(one).await,
@@ -142,6 +147,19 @@ impl World {
     async fn weather(&self, of: impl Fn(u64) -> Weather) -> bool {
         let amount = self.between(20, 400);
         self.meets(of(amount)).await
+    }
+
+    /// Messages of one kind are struck, far worse than weather that is for all of them can be.
+    async fn strike_kind(&self, fault: Fault) -> bool {
+        let only = self.random.lock().pick(&KINDS);
+        let amount = self.between(300, 1_000);
+        let slow = amount.cast_signed() * 3;
+        self.meets(match fault {
+            Fault::KindHeld => Weather { only, slow, ..Weather::default() },
+            Fault::KindTwice => Weather { only, slow, twice: amount, ..Weather::default() },
+            _ => Weather { only, unanswered: amount, ..Weather::default() },
+        })
+        .await
     }
 
     async fn meets(&self, weather: Weather) -> bool {
