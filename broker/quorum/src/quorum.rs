@@ -361,25 +361,11 @@ impl Quorum {
                 Ok(Err(_)) => Err(ProposeError::Unknown),
                 Err(_) => Err(self.stopped()),
             },
-            () = self.leadership_lost() => {
+            () = status::leadership_lost(self.inner.status.clone(), self.inner.config.lease()) => {
                 if mutation::is_active(Mutation::UnknownCalledRefused) {
                     return Err(ProposeError::NotLeader { hint: None });
                 }
                 Err(ProposeError::Unknown)
-            }
-        }
-    }
-
-    /// Returns when this node has not been the confirmed leader for as long as a lease lasts. openraft leaves an
-    /// accepted proposal pending then, until another leader's log decides it.
-    async fn leadership_lost(&self) {
-        let mut status = self.inner.status.clone();
-        let lease = self.inner.config.lease();
-        loop {
-            let lost = status.wait_for(|status| !status.is_active).await.is_err();
-            if lost || tokio::time::timeout(lease, status.wait_for(|status| status.is_active)).await.is_err()
-            {
-                return;
             }
         }
     }

@@ -197,9 +197,55 @@ pub(crate) async fn keep_current(
     }
 }
 
+/// Returns when this node has not been the confirmed leader for as long as a lease lasts, or the quorum has stopped on it.
+/// openraft leaves an accepted proposal pending then, until another leader's log decides it.
+pub(crate) async fn leadership_lost(mut status: watch::Receiver<QuorumStatus>, lease: Duration) {
+    loop {
+        if status.wait_for(|status| !status.is_active).await.is_err() {
+            return;
+        }
+        let regained = tokio::time::timeout(lease, status.wait_for(|status| status.is_active)).await;
+        // Neither in time, nor ever again where nobody keeps the status any more.
+        if !matches!(regained, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
 fn mark_stopped(status: &watch::Sender<QuorumStatus>, why: Option<String>) {
     status.send_modify(|current| {
         current.is_active = false;
         current.stopped = why.or_else(|| current.stopped.take()).or_else(|| Some("shut down".to_owned()));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(10);
+
+    fn status(is_active: bool) -> QuorumStatus {
+        QuorumStatus { is_active, ..QuorumStatus::unknown() }
+    }
+
+    async fn is_lost(statuses: watch::Receiver<QuorumStatus>) -> bool {
+        tokio::time::timeout(Duration::from_secs(2), leadership_lost(statuses, SHORT)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_quorum_that_has_stopped_has_lost_its_leadership() {
+        let (sender, statuses) = watch::channel(status(true));
+        sender.send_replace(status(false));
+        drop(sender);
+        assert!(is_lost(statuses).await);
+    }
+
+    #[tokio::test]
+    async fn leadership_is_lost_after_a_lease_without_it() {
+        let (sender, statuses) = watch::channel(status(true));
+        let waiting = tokio::spawn(is_lost(statuses));
+        sender.send_replace(status(false));
+        assert!(waiting.await.expect("it ends"));
+    }
 }
