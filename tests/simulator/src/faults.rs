@@ -1,6 +1,7 @@
 //! Faults as seeded events: a random part of the families in each window, about a quarter of the windows quiet, and
 //! always a repair at the end. Most strike at any time, some at a moment at which the order of things matters.
 
+mod bridge;
 mod carry_out;
 mod damage;
 mod family;

@@ -84,6 +84,7 @@ impl World {
             Family::Cut => self.cut_off(true),
             Family::OneWay => self.cut_off(false),
             Family::NoController => self.cut_from_controllers(),
+            Family::Bridge => self.bridge(),
             Family::Loss
             | Family::Delay
             | Family::Reorder
@@ -167,6 +168,11 @@ impl World {
         nodes.chain(controllers).chain(clients).collect()
     }
 
+    pub(super) fn cut_for(&mut self, from: Party, to: Party, pause: Micros) {
+        self.network.cut(from, to);
+        self.queue.push(self.out.now + pause, Event::Fault(Fault::Mend { from, to }));
+    }
+
     /// Cuts one party from another or from all.
     fn cut_off(&mut self, both_ways: bool) -> bool {
         let one = self.any_party();
@@ -186,8 +192,7 @@ impl World {
         for other in others {
             for (from, to) in [(one, other), (other, one)] {
                 if both_ways || (from == one) == hears {
-                    self.network.cut(from, to);
-                    self.queue.push(self.out.now + pause, Event::Fault(Fault::Mend { from, to }));
+                    self.cut_for(from, to, pause);
                 }
             }
         }
@@ -203,8 +208,7 @@ impl World {
         let pause = self.out.random.between(800, 3_000) * MS;
         for controller in (0..CONTROLLERS).map(Party::Controller) {
             for (from, to) in [(Party::Node(node), controller), (controller, Party::Node(node))] {
-                self.network.cut(from, to);
-                self.queue.push(self.out.now + pause, Event::Fault(Fault::Mend { from, to }));
+                self.cut_for(from, to, pause);
             }
         }
         self.say(|| format!("node {node} is cut from the controllers"));

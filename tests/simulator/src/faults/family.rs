@@ -69,11 +69,13 @@ pub enum Family {
     Rot,
     /// A node's clock jumps by an hour.
     ClockHour,
+    /// Brokers and controllers are in two halves that only one of them joins, or each reaches its neighbours only (F9).
+    Bridge,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -107,6 +109,7 @@ impl Family {
         Self::NoController,
         Self::Rot,
         Self::ClockHour,
+        Self::Bridge,
     ];
 
     /// The families that strike unless others are named.
