@@ -34,6 +34,22 @@ impl World {
         all_whole && partitions.all(|(_, partition)| others_hold(&partition))
     }
 
+    /// Whether nobody else is about to say that it stopped uncleanly, or to look so: whose copy is whole could not be known then.
+    fn others_are_sure(&self, node: usize) -> bool {
+        let mut others = self.nodes.iter().filter(|other| other.id != node);
+        others.all(|other| self.is_registered(other.id) && !other.is_leaving())
+            && !self.network.holds_signs_of_life(self.out.now)
+    }
+
+    /// Nobody else stops uncleanly before this node has registered.
+    fn alone_is_unclean(&mut self, node: usize) {
+        self.flipped = Some(node);
+        for other in &self.nodes {
+            other.disk.fail_syncs(0);
+            other.disk.fail_writes(0);
+        }
+    }
+
     fn is_damaged(&self, node: usize) -> bool {
         self.damaged.iter().any(|(other, _)| *other == node)
     }
@@ -61,8 +77,7 @@ impl World {
     /// Kills a node and flips a bit in one of its logs while it is down.
     pub(super) fn flip_bit(&mut self, anywhere: bool) -> bool {
         let node = self.any_node();
-        if !self.nodes[node].is_up() || !self.is_spare(node) || self.network.holds_signs_of_life(self.out.now)
-        {
+        if !self.nodes[node].is_up() || !self.is_spare(node) || !self.others_are_sure(node) {
             return false;
         }
         let key = self.out.random.index(self.topology.data_partitions);
@@ -81,11 +96,7 @@ impl World {
             return false;
         }
         self.damaged.insert((node, key));
-        self.flipped = Some(node);
-        for other in &self.nodes {
-            other.disk.fail_syncs(0);
-            other.disk.fail_writes(0);
-        }
+        self.alone_is_unclean(node);
         self.say(|| format!("node {node}: a bit flips in {path} at {position}"));
         self.nodes[node].disk.corrupt(Path::new(&path), position, flip).is_ok()
     }
