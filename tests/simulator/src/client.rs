@@ -37,6 +37,13 @@ impl Client {
         }
     }
 
+    /// The connection to this node is gone, which a client is told that has requests under way there.
+    pub(crate) fn connection_lost(&mut self, node: usize) {
+        if let Self::Producer(producer) = self {
+            producer.connection_lost(node);
+        }
+    }
+
     pub(crate) fn timer(&mut self, timer: ClientTimer, out: &mut Outbox) {
         match (self, timer) {
             (Self::Producer(producer), ClientTimer::Tick) => producer.tick(out),

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod carry_out;
+mod connections;
 mod damage;
 mod family;
 mod moment;
@@ -32,6 +33,18 @@ pub(crate) enum Fault {
     Mend {
         from: Party,
         to: Party,
+    },
+    /// One more time all between two parties is lost.
+    Reset {
+        one: Party,
+        other: Party,
+        left: u32,
+    },
+    Speaks {
+        party: Party,
+    },
+    ReadsOn {
+        party: Party,
     },
     Calm,
     FastDisk {

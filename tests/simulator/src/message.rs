@@ -112,9 +112,27 @@ impl Message {
         matches!(self, Self::Command { command, .. } if asks(command))
     }
 
-    /// Whether a controller answers.
+    /// Whether it answers another.
     pub(crate) fn is_answer(&self) -> bool {
-        matches!(self, Self::Reply { .. } | Self::Pulled { .. })
+        let by_controller = matches!(self, Self::Reply { .. } | Self::Pulled { .. });
+        let of_group = matches!(self, Self::GroupAnswer { .. } | Self::MetadataAnswer { .. });
+        let of_partition =
+            matches!(self, Self::Produced { .. } | Self::ReadDone { .. } | Self::Listed { .. });
+        by_controller || of_group || of_partition || matches!(self, Self::Fetched { .. })
+    }
+
+    /// The id of the request, or of the one that is answered.
+    pub(crate) fn id(&self) -> u64 {
+        match self {
+            Self::Fetch { id, .. } | Self::Fetched { id, .. } => *id,
+            Self::Produce { id, .. } | Self::Produced { id, .. } => *id,
+            Self::Read { id, .. } | Self::ReadDone { id, .. } => *id,
+            Self::List { id, .. } | Self::Listed { id, .. } => *id,
+            Self::Metadata { id } | Self::MetadataAnswer { id, .. } => *id,
+            Self::Group { id, .. } | Self::GroupAnswer { id, .. } => *id,
+            Self::Command { id, .. } | Self::Reply { id, .. } => *id,
+            Self::Pull { id, .. } | Self::Pulled { id, .. } => *id,
+        }
     }
 
     /// A small number for the trace.

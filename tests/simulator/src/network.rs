@@ -1,5 +1,6 @@
 //! The virtual network: who reaches whom, how late, how often.
 
+mod connections;
 mod rot;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use crate::message::{Message, Topic};
 use crate::party::Party;
 use crate::queue::{MS, Micros};
 use crate::random::Random;
+use connections::Connections;
 
 /// When a message arrives; nothing means that it is lost.
 pub(crate) type Arrivals = [Option<Micros>; 2];
@@ -63,6 +65,7 @@ pub(crate) struct Handling {
 pub(crate) struct Network {
     cuts: BTreeMap<(Party, Party), u32>,
     pub(crate) weather: Weather,
+    pub(crate) connections: Connections,
     /// Connections of producers: when the last message arrives, or that the connection is broken.
     streams: BTreeMap<(Party, Party, u32), Option<Micros>>,
     last: BTreeMap<(Party, Party), Micros>,
@@ -90,6 +93,7 @@ impl Network {
     pub(crate) fn heal(&mut self) {
         self.cuts.clear();
         self.weather = Weather::default();
+        self.connections = Connections::default();
     }
 
     pub(crate) fn reaches(&self, from: Party, to: Party) -> bool {
@@ -108,9 +112,10 @@ impl Network {
     ) -> Arrivals {
         let handling = self.weather.handling(message);
         let is_lost = !self.reaches(from, to)
+            || self.connections.swallow(now, from, to, message)
             || random.chance(self.weather.loss)
             || message.is_answer() && random.chance(handling.unanswered);
-        let at = now + self.travel(random);
+        let at = now + self.travel(random) + self.connections.lateness(to);
         let at = if self.weather.reorders { at } else { self.in_order(from, to, at) };
         let at = at + self.held_back(random, handling, message);
         if let Message::Produce { connection, .. } = message {
@@ -131,6 +136,21 @@ impl Network {
             self.last_sign = self.last_sign.max(second.unwrap_or(at));
         }
         [Some(at), second]
+    }
+
+    /// The connections that the two have now are dead, which nobody tells them.
+    pub(crate) fn half_open(&mut self, one: Party, other: Party, last_request: u64) {
+        self.connections.kill(one, other, last_request);
+        self.break_streams(one, other);
+    }
+
+    /// Nothing comes any more on producers' connections between the two.
+    pub(crate) fn break_streams(&mut self, one: Party, other: Party) {
+        for ((from, to, _), last) in &mut self.streams {
+            if (*from, *to) == (one, other) || (*from, *to) == (other, one) {
+                *last = None;
+            }
+        }
     }
 
     /// Whether a registration may come that is of a process before: its broker then looks as if it had stopped uncleanly.

@@ -110,6 +110,16 @@ impl Queue {
         self.heap.push(Entry { at, serial: self.serial, event });
     }
 
+    /// Loses all messages that are under way between the two; how many they were.
+    pub(crate) fn drop_between(&mut self, one: Party, other: Party) -> u64 {
+        let before = self.heap.len();
+        self.heap.retain(|entry| {
+            let Event::Deliver { from, to, .. } = &entry.event else { return true };
+            (*from, *to) != (one, other) && (*from, *to) != (other, one)
+        });
+        (before - self.heap.len()) as u64
+    }
+
     /// The next event and when it happens.
     pub(crate) fn pop(&mut self) -> Option<(Micros, Event)> {
         self.heap.pop().map(|entry| (entry.at, entry.event))

@@ -226,18 +226,21 @@ impl Producer {
         let mut broken: Vec<usize> =
             self.sent.values().filter(|sent| overdue(sent)).map(|sent| sent.node).collect();
         broken.dedup();
-        for node in broken {
-            self.connections[node] += 1;
-            self.routing.mark_stale();
-            let lost: Vec<u64> =
-                self.sent.iter().filter(|(_, sent)| sent.node == node).map(|(id, _)| *id).collect();
-            for id in lost {
-                if let Some(sent) = self.sent.remove(&id)
-                    && let Some(pending) = self.pending(sent.key, sent.sequence, id)
-                {
-                    pending.only_refused = false;
-                    pending.state = State::Ready;
-                }
+        broken.into_iter().for_each(|node| self.connection_lost(node));
+    }
+
+    /// What is under way on the connection to this node is sent again on another.
+    pub(crate) fn connection_lost(&mut self, node: usize) {
+        self.connections[node] += 1;
+        self.routing.mark_stale();
+        let lost: Vec<u64> =
+            self.sent.iter().filter(|(_, sent)| sent.node == node).map(|(id, _)| *id).collect();
+        for id in lost {
+            if let Some(sent) = self.sent.remove(&id)
+                && let Some(pending) = self.pending(sent.key, sent.sequence, id)
+            {
+                pending.only_refused = false;
+                pending.state = State::Ready;
             }
         }
     }

@@ -17,6 +17,13 @@ impl World {
             }
             Fault::Resume { node } => self.resume(node),
             Fault::Mend { from, to } => self.network.mend(from, to),
+            Fault::Reset { one, other, left } => {
+                if self.out.now < self.faults_end {
+                    self.reset(one, other, left);
+                }
+            }
+            Fault::Speaks { party } => self.network.connections.unmute(party),
+            Fault::ReadsOn { party } => self.network.connections.speed_up(party),
             Fault::Calm => self.network.weather = Weather::default(),
             Fault::FastDisk { node } => self.nodes[node].slow_disk = 0,
             Fault::SpaceAgain { node } => self.nodes[node].disk.set_capacity(u64::MAX),
@@ -85,6 +92,7 @@ impl World {
             Family::OneWay => self.cut_off(false),
             Family::NoController => self.cut_from_controllers(),
             Family::Bridge => self.bridge(),
+            Family::HalfOpen | Family::Resets | Family::Mute | Family::SlowReader => self.connections(family),
             Family::Loss
             | Family::Delay
             | Family::Reorder
@@ -147,7 +155,7 @@ impl World {
         self.nodes[node].start_after(pause * MS, &mut self.out);
     }
 
-    fn any_party(&mut self) -> Party {
+    pub(super) fn any_party(&mut self) -> Party {
         if let Some(node) = self.focus
             && self.out.random.chance(500)
         {

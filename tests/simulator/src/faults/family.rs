@@ -71,11 +71,19 @@ pub enum Family {
     ClockHour,
     /// Brokers and controllers are in two halves that only one of them joins, or each reaches its neighbours only (F9).
     Bridge,
+    /// What is sent on the connections that two parties have now vanishes without a sign; new ones work (F13).
+    HalfOpen,
+    /// All that is under way between two parties is lost, again and again (F13).
+    Resets,
+    /// A party acts on what it gets, and its answers vanish (F13).
+    Mute,
+    /// A party gets each message later than the last (F13).
+    SlowReader,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 38] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -110,6 +118,10 @@ impl Family {
         Self::Rot,
         Self::ClockHour,
         Self::Bridge,
+        Self::HalfOpen,
+        Self::Resets,
+        Self::Mute,
+        Self::SlowReader,
     ];
 
     /// The families that strike unless others are named.
@@ -122,9 +134,9 @@ impl Family {
     /// that time.
     pub(crate) fn stops_nodes(self) -> bool {
         use Family::{BitFlip, Crash, CrashLoop, DiskLost, Power, PowerAll, Rot, Shutdown};
-        use Family::{SignsOfLife, SyncError, WriteError};
+        use Family::{SignsOfLife, SlowReader, SyncError, WriteError};
         let ends = matches!(self, Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError);
-        ends || matches!(self, SignsOfLife | BitFlip | DiskLost | Rot)
+        ends || matches!(self, SignsOfLife | SlowReader | BitFlip | DiskLost | Rot)
     }
 
     /// The name on the command line.

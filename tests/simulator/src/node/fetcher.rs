@@ -130,6 +130,17 @@ impl Node {
         self.fetcher(leader, |fetcher| *fetcher = Fetcher::default());
     }
 
+    /// The connection to a leader is gone, and with it the fetch that was under way there.
+    pub(crate) fn connection_lost(&mut self, leader: usize, out: &mut Outbox) {
+        let fetcher = self.process.as_ref().and_then(|process| process.fetchers.get(leader));
+        if let Some(id) = fetcher.and_then(|fetcher| fetcher.in_flight)
+            && !self.is_paused
+        {
+            self.fetch_expired(leader, id, out);
+            self.pump_fetchers(out);
+        }
+    }
+
     pub(super) fn fetch_expired(&mut self, leader: usize, id: u64, out: &mut Outbox) {
         let now = out.now;
         self.fetcher(leader, |fetcher| {
