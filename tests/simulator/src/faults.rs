@@ -7,6 +7,7 @@ mod connections;
 mod damage;
 mod family;
 mod moment;
+mod old_disk;
 mod reassign;
 
 pub use family::Family;
@@ -48,6 +49,10 @@ pub(crate) enum Fault {
     },
     Calm,
     FastDisk {
+        node: usize,
+    },
+    /// What a disk holds now is put aside.
+    CopyDisk {
         node: usize,
     },
     SpaceAgain {
@@ -97,6 +102,7 @@ impl World {
             return;
         }
         self.queue.push(end, Event::Window);
+        self.plan_copies(length);
         if self.out.random.chance(250) || self.families.is_empty() {
             return;
         }

@@ -14,6 +14,7 @@
 mod append;
 mod channel;
 mod clients;
+mod copy;
 mod damage;
 mod fetch;
 mod fetcher;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use klamm_log::SimDisk;
 use klamm_metadata::Broker;
 
+pub(crate) use copy::DiskCopy;
 pub(crate) use replica::Replica;
 pub(crate) use start::DATA_DIR;
 use start::Process;
@@ -61,10 +63,12 @@ pub(crate) struct Node {
     pub(crate) skew_ms: i64,
     /// How much longer a write takes than usual.
     pub(crate) slow_disk: Micros,
-    /// The disk was emptied and the controller has not heard of it.
-    pub(crate) is_wiped: bool,
+    /// The disk lost what was durable on it and the controller has not heard of it.
+    pub(crate) lost_disk: bool,
     /// The recovery points that were stored last.
     pub(crate) recovery_points: Vec<i64>,
+    /// What the disk held at some time.
+    pub(crate) copy: Option<DiskCopy>,
     /// The next start dies after so many calls to the disk.
     pub(crate) dies_in_start: Option<u64>,
 }
@@ -82,8 +86,9 @@ impl Node {
             held: Vec::new(),
             skew_ms: 0,
             slow_disk: 0,
-            is_wiped: false,
+            lost_disk: false,
             recovery_points,
+            copy: None,
             dies_in_start: None,
         }
     }

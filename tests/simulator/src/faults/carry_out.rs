@@ -26,6 +26,7 @@ impl World {
             Fault::ReadsOn { party } => self.network.connections.speed_up(party),
             Fault::Calm => self.network.weather = Weather::default(),
             Fault::FastDisk { node } => self.nodes[node].slow_disk = 0,
+            Fault::CopyDisk { node } => self.nodes[node].copy_disk(&mut self.out),
             Fault::SpaceAgain { node } => self.nodes[node].disk.set_capacity(u64::MAX),
             Fault::WholeWrites { node } => self.nodes[node].disk.set_short_writes(false),
             Fault::MajorityAgain => self.quorum.is_stalled = false,
@@ -113,6 +114,7 @@ impl World {
             Family::BitFlip => self.flip_bit(false),
             Family::Rot => self.flip_bit(true),
             Family::DiskLost => self.lose_disk(),
+            Family::OldDisk => self.put_old_disk(),
             Family::Clock | Family::ClockHour => self.clock(family),
             Family::Controller | Family::ZombieController => {
                 let winner = self.out.random.index(CONTROLLERS);

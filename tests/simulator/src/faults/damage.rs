@@ -17,7 +17,7 @@ const UNCHECKED: std::ops::Range<u64> = 12..16;
 impl World {
     /// Whether a node's data may go: every partition that it holds has another member of the ISR that is up,
     /// registered and whole.
-    fn is_spare(&self, node: usize) -> bool {
+    pub(super) fn is_spare(&self, node: usize) -> bool {
         let is_whole = |id: i32| {
             let other = usize::try_from(id).ok().and_then(|id| self.nodes.get(id));
             other.is_some_and(|other| {
@@ -35,14 +35,14 @@ impl World {
     }
 
     /// Whether nobody else is about to say that it stopped uncleanly, or to look so: whose copy is whole could not be known then.
-    fn others_are_sure(&self, node: usize) -> bool {
+    pub(super) fn others_are_sure(&self, node: usize) -> bool {
         let mut others = self.nodes.iter().filter(|other| other.id != node);
         others.all(|other| self.is_registered(other.id) && !other.is_leaving())
             && !self.network.holds_signs_of_life(self.out.now)
     }
 
     /// Nobody else stops uncleanly before this node has registered.
-    fn alone_is_unclean(&mut self, node: usize) {
+    pub(super) fn alone_is_unclean(&mut self, node: usize) {
         self.flipped = Some(node);
         for other in &self.nodes {
             other.disk.fail_syncs(0);
@@ -59,19 +59,25 @@ impl World {
         if !self.is_spare(node) {
             return false;
         }
+        let disk = SimDisk::new(self.out.random.next());
+        self.replace_disk(node, disk);
+        self.say(|| format!("node {node} comes back with an empty disk"));
+        let pause = self.out.random.between(50, 800) * MS;
+        self.nodes[node].start_after(pause, &mut self.out);
+        true
+    }
+
+    /// The machine stops and gets another disk.
+    pub(super) fn replace_disk(&mut self, node: usize, disk: SimDisk) {
         self.nodes[node].lose_power(&mut self.out);
-        self.nodes[node].disk = SimDisk::new(self.out.random.next());
-        self.nodes[node].is_wiped = true;
+        self.nodes[node].disk = disk;
+        self.nodes[node].lost_disk = true;
         let held: Vec<Key> = self
             .partitions()
             .filter(|(_, p)| p.replicas.contains(&(node as i32)))
             .map(|(key, _)| key)
             .collect();
         self.damaged.extend(held.into_iter().map(|key| (node, key)));
-        self.say(|| format!("node {node} comes back with an empty disk"));
-        let pause = self.out.random.between(50, 800) * MS;
-        self.nodes[node].start_after(pause, &mut self.out);
-        true
     }
 
     /// Kills a node and flips a bit in one of its logs while it is down.

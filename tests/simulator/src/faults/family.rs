@@ -79,11 +79,13 @@ pub enum Family {
     Mute,
     /// A party gets each message later than the last (F13).
     SlowReader,
+    /// A disk is replaced by a copy of what it held some time ago (F25).
+    OldDisk,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -122,6 +124,7 @@ impl Family {
         Self::Resets,
         Self::Mute,
         Self::SlowReader,
+        Self::OldDisk,
     ];
 
     /// The families that strike unless others are named.
@@ -133,10 +136,10 @@ impl Family {
     /// damaged must first say that it stopped uncleanly: nobody can know which copy is whole when another does the same at
     /// that time.
     pub(crate) fn stops_nodes(self) -> bool {
-        use Family::{BitFlip, Crash, CrashLoop, DiskLost, Power, PowerAll, Rot, Shutdown};
+        use Family::{BitFlip, Crash, CrashLoop, DiskLost, OldDisk, Power, PowerAll, Rot, Shutdown};
         use Family::{SignsOfLife, SlowReader, SyncError, WriteError};
         let ends = matches!(self, Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError);
-        ends || matches!(self, SignsOfLife | SlowReader | BitFlip | DiskLost | Rot)
+        ends || matches!(self, SignsOfLife | SlowReader | BitFlip | DiskLost | OldDisk | Rot)
     }
 
     /// The name on the command line.

@@ -40,6 +40,9 @@ impl Node {
             true => self.disk.power_loss(),
             false => self.disk.crash(),
         }
+        if !is_interrupted && out.random.chance(400) {
+            self.copy_stopped_disk(out);
+        }
         let pause = out.random.between(80, 1_200) * MS;
         self.start_after(pause, out);
     }

@@ -137,7 +137,7 @@ impl World {
         for id in partition.isr.iter().chain(&partition.elr) {
             let Some(node) = usize::try_from(*id).ok().and_then(|id| self.nodes.get(id)) else { continue };
             let Some(replica) =
-                node.replica(key).filter(|_| !node.is_wiped && !self.damaged.contains(&(node.id, key)))
+                node.replica(key).filter(|_| !node.lost_disk && !self.damaged.contains(&(node.id, key)))
             else {
                 continue;
             };
@@ -172,7 +172,7 @@ impl World {
         match record {
             Record::RegisterBroker(r) => {
                 let node = r.broker_id as usize;
-                self.nodes[node].is_wiped = false;
+                self.nodes[node].lost_disk = false;
                 self.flipped = self.flipped.filter(|flipped| *flipped != node || self.hides_damage(node));
                 self.tell_server(&ServerEvent::Registered { node, epoch: r.broker_epoch });
                 self.it_is_time(Moment::Registration, &[node]);
@@ -236,7 +236,7 @@ impl World {
             let is_gone = !partition.replicas.contains(&id);
             let is_back =
                 partition.isr.contains(&id) && self.is_registered(node) && self.is_readable(node, key);
-            if (is_gone || is_back) && !self.nodes[node].is_wiped {
+            if (is_gone || is_back) && !self.nodes[node].lost_disk {
                 self.damaged.remove(&(node, key));
             }
         }
