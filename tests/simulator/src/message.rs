@@ -112,6 +112,11 @@ impl Message {
         matches!(self, Self::Command { command, .. } if asks(command))
     }
 
+    /// Whether a broker registers.
+    pub(crate) fn is_registration(&self) -> bool {
+        matches!(self, Self::Command { command, .. } if matches!(**command, Command::RegisterBroker(_)))
+    }
+
     /// Whether it answers another.
     pub(crate) fn is_answer(&self) -> bool {
         let by_controller = matches!(self, Self::Reply { .. } | Self::Pulled { .. });

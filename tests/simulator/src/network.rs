@@ -69,8 +69,8 @@ pub(crate) struct Network {
     /// Connections of producers: when the last message arrives, or that the connection is broken.
     streams: BTreeMap<(Party, Party, u32), Option<Micros>>,
     last: BTreeMap<(Party, Party), Micros>,
-    /// When the last sign of life that was held back arrives.
-    last_sign: Micros,
+    /// When the last registration arrives that has been sent.
+    last_registration: Micros,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) delayed: u64,
@@ -132,8 +132,8 @@ impl Network {
         self.duplicated += u64::from(again || returns);
         let latest = if returns { handling.longest } else { 30 * MS };
         let second = (again || returns).then(|| at + random.between(0, latest));
-        if message.topic() == Some(Topic::SignOfLife) {
-            self.last_sign = self.last_sign.max(second.unwrap_or(at));
+        if message.is_registration() {
+            self.last_registration = self.last_registration.max(second.unwrap_or(at)).max(at);
         }
         [Some(at), second]
     }
@@ -154,8 +154,8 @@ impl Network {
     }
 
     /// Whether a registration may come that is of a process before: its broker then looks as if it had stopped uncleanly.
-    pub(crate) fn holds_signs_of_life(&self, now: Micros) -> bool {
-        self.weather.signs_of_life != Handling::default() || self.last_sign > now + 2 * MS
+    pub(crate) fn holds_registrations(&self, now: Micros) -> bool {
+        self.weather.signs_of_life != Handling::default() || self.last_registration >= now
     }
 
     fn held_back(&mut self, random: &mut Random, handling: Handling, message: &Message) -> Micros {

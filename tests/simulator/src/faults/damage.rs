@@ -38,7 +38,8 @@ impl World {
     pub(super) fn others_are_sure(&self, node: usize) -> bool {
         let mut others = self.nodes.iter().filter(|other| other.id != node);
         others.all(|other| self.is_registered(other.id) && !other.is_leaving())
-            && !self.network.holds_signs_of_life(self.out.now)
+            && !self.network.holds_registrations(self.out.now)
+            && !self.quorum.is_deciding()
     }
 
     /// Nobody else stops uncleanly before this node has registered.

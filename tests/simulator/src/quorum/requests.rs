@@ -29,6 +29,16 @@ impl Quorum {
         self.voters[at].paused_since.is_some()
     }
 
+    /// Whether the active controller has heard something that it has not decided yet.
+    pub(crate) fn is_deciding(&self) -> bool {
+        let voter = self.leader.map(|leader| &self.voters[leader]);
+        voter.is_none_or(|voter| {
+            let active = voter.active.as_ref();
+            let is_busy = active.is_none_or(|active| active.proposal.is_some() || !active.inbox.is_empty());
+            is_busy || voter.paused_since.is_some()
+        })
+    }
+
     pub(super) fn take(&mut self, at: usize, submission: Submission, out: &mut Outbox) {
         match self.voters[at].active.as_mut() {
             None => {
