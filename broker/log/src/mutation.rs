@@ -9,6 +9,8 @@ pub enum Mutation {
     DedupWindowTooSmall,
     /// A batch that was appended before is appended again.
     DuplicateAppended,
+    /// A batch of an older producer epoch is appended.
+    OldProducerEpochAppended,
     /// A failed sync is tried again as if nothing had happened.
     SyncRetriedAfterError,
     /// Recovery takes batches without comparing their checksums.
@@ -42,9 +44,10 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 8] = [
+        pub const ALL: [Self; 9] = [
             Self::DedupWindowTooSmall,
             Self::DuplicateAppended,
+            Self::OldProducerEpochAppended,
             Self::SyncRetriedAfterError,
             Self::RecoveryChecksNoCrc,
             Self::ReadsUnchecked,

@@ -101,6 +101,9 @@ impl ProducerStates {
         let producer_id = header.producer_id;
         let Some(entry) = self.entries.get(&producer_id) else { return Ok(()) };
         if header.producer_epoch < entry.epoch {
+            if is_active(Mutation::OldProducerEpochAppended) {
+                return Ok(());
+            }
             let (found, current) = (header.producer_epoch, entry.epoch);
             return Err(AppendError::InvalidProducerEpoch { producer_id, found, current });
         }

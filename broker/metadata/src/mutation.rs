@@ -15,6 +15,8 @@ pub enum Mutation {
     StalePartitionEpochAccepted,
     /// A proposed ISR is accepted whatever process of its members it names (KIP-903).
     BrokerEpochOfMembersIgnored,
+    /// A broker counts as stopped cleanly whatever registration its marker names (KIP-966).
+    BrokerEpochOfMarkerIgnored,
     /// The leader epoch stays when a replica is removed.
     RemovalKeepsEpoch,
     /// The partition epoch stays when a proposal is refused.
@@ -40,12 +42,13 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 7] = [
+        pub const ALL: [Self; 8] = [
             Self::ElrKeptTooLong,
             Self::LostTailStaysEligible,
             Self::UnfencedBeforeCaughtUp,
             Self::StalePartitionEpochAccepted,
             Self::BrokerEpochOfMembersIgnored,
+            Self::BrokerEpochOfMarkerIgnored,
             Self::RemovalKeepsEpoch,
             Self::RefusalKeepsEpoch,
         ];

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod carry_out;
+mod clients;
 mod connections;
 mod damage;
 mod family;
@@ -47,6 +48,7 @@ pub(crate) enum Fault {
     ReadsOn {
         party: Party,
     },
+    UsualLoad,
     Calm,
     FastDisk {
         node: usize,

@@ -1,5 +1,7 @@
 //! What the parties set off: messages, timers, and what the invariants look at.
 
+use std::collections::BTreeMap;
+
 use crate::history::ClientEvent;
 use crate::message::{Key, Message};
 use crate::party::Party;
@@ -31,6 +33,9 @@ pub(crate) struct Outbox {
     pub verbose: bool,
     next_id: u64,
     next_value: u64,
+    /// The newest epoch of each producer id, if it is not the first.
+    epochs: BTreeMap<i64, i16>,
+    next_producer: i64,
 }
 
 impl Outbox {
@@ -47,6 +52,8 @@ impl Outbox {
             verbose,
             next_id: 0,
             next_value: 0,
+            epochs: BTreeMap::new(),
+            next_producer: 8_000,
         }
     }
 
@@ -72,6 +79,19 @@ impl Outbox {
     pub(crate) fn value(&mut self) -> u64 {
         self.next_value += 1;
         self.next_value - 1
+    }
+
+    /// The next epoch of a producer id.
+    pub(crate) fn next_epoch(&mut self, producer: i64) -> i16 {
+        let epoch = self.epochs.entry(producer).or_default();
+        *epoch += 1;
+        *epoch
+    }
+
+    /// A producer id that nobody has.
+    pub(crate) fn producer_id(&mut self) -> i64 {
+        self.next_producer += 1;
+        self.next_producer
     }
 
     /// Something for who reads the trace.

@@ -11,6 +11,9 @@ pub(crate) enum Party {
     Client(usize),
 }
 
+/// Who is no client of the list.
+pub(crate) const ADMINISTRATOR: Party = Party::Client(900);
+
 impl Party {
     /// A number that no other party has.
     pub(crate) fn number(self) -> u64 {

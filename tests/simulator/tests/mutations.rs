@@ -79,5 +79,7 @@ caught! {
     disk_full_remembered: "DiskFullRemembered" within 60 seeds from 0 with "" by "S8";
     pauses_by_wall_clock: "PausesByWallClock" within 60 seeds from 0 with "ClockHour,WireRot" by "S8";
     session_by_wall_clock: "SessionByWallClock" within 200 seeds from 0 with "NoController,ClockHour,Loss" by "P20";
+    broker_epoch_of_marker_ignored: "BrokerEpochOfMarkerIgnored" within 60 seeds from 0 with "OldDisk,Shutdown,Pause,Cut" by "S2";
+    old_producer_epoch_appended: "OldProducerEpochAppended" within 20 seeds from 0 with "" by "P18" | "P20";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }

@@ -11,6 +11,7 @@ use super::departure::{Departure, leave};
 use super::draft::Turn;
 use super::sessions::Sessions;
 use crate::Broker;
+use crate::mutation::{Mutation, is_active};
 
 /// Decides BrokerRegistration (62).
 pub(super) fn register(
@@ -96,8 +97,9 @@ fn same_addresses(existing: &Broker, request: &BrokerRegistrationRequest) -> boo
 
 /// A process that names the broker epoch of the registration before it has stopped cleanly then (KIP-966).
 fn departure(existing: Option<&Broker>, request: &BrokerRegistrationRequest) -> Departure {
+    let trusts_any = request.previous_broker_epoch >= 0 && is_active(Mutation::BrokerEpochOfMarkerIgnored);
     match existing {
-        Some(existing) if existing.epoch == request.previous_broker_epoch => Departure::Fenced,
+        Some(existing) if existing.epoch == request.previous_broker_epoch || trusts_any => Departure::Fenced,
         Some(existing) if has_other_disks(existing, request) => Departure::DiskLost,
         _ => Departure::Unclean,
     }

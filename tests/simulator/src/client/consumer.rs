@@ -150,6 +150,14 @@ impl Consumer {
         out.history.push(ClientEvent::Polled { consumer, partition: key, position, records });
     }
 
+    /// Reads all partitions from the beginning, all at once.
+    pub(crate) fn rewind(&mut self, out: &mut Outbox) {
+        for key in 0..self.cursors.len() {
+            self.seek(key, 0, out);
+            self.read(key, out);
+        }
+    }
+
     /// The application starts anew at what its group has committed.
     pub(super) fn seek(&mut self, key: Key, position: i64, out: &mut Outbox) {
         let consumer = self.client;

@@ -3,6 +3,8 @@
 //! Retries keep the order as Kafka's own client does: a batch that was sent before goes alone, at the head of its
 //! partition; new ones follow only while none waits to be sent again.
 
+mod identity;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -83,7 +85,11 @@ pub(crate) struct Producer {
     listing: Option<Listing>,
     /// Batches per 1,000 ticks and partition.
     rate: u64,
+    /// How many times as much it has to send now.
+    load: u64,
     is_stopped: bool,
+    /// It sends nothing more once a newer epoch of its id is known.
+    ends_when_fenced: bool,
 }
 
 impl Producer {
@@ -98,13 +104,20 @@ impl Producer {
             sent: BTreeMap::new(),
             listing: None,
             rate,
+            load: 1,
             is_stopped: false,
+            ends_when_fenced: false,
         }
     }
 
     /// Sends nothing new from now on.
     pub(crate) fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// Gets so many times as much to send as usual; what is in flight at a time stays as it is, as the protocol allows no more.
+    pub(crate) fn set_load(&mut self, factor: u64) {
+        self.load = factor;
     }
 
     /// Whether every record was acknowledged or given up.
@@ -120,7 +133,7 @@ impl Producer {
         self.give_up_requests(out);
         self.routing.refresh(self.party(), out);
         if !self.is_stopped {
-            self.create(out);
+            (0..self.load).for_each(|_| self.create(out));
             if out.random.chance(3) {
                 self.start_anew(out);
             }
@@ -135,7 +148,7 @@ impl Producer {
     fn create(&mut self, out: &mut Outbox) {
         let producer = (self.id, self.epoch);
         for stream in &mut self.streams {
-            if stream.unacked.len() >= MAX_WAITING || !out.random.chance(self.rate) {
+            if stream.unacked.len() >= MAX_WAITING * self.load as usize || !out.random.chance(self.rate) {
                 continue;
             }
             let count = out.random.between(1, 3);
@@ -156,24 +169,6 @@ impl Producer {
                 state,
                 only_refused: true,
             });
-        }
-    }
-
-    /// The application starts anew under its old producer id: a new epoch, and nothing is known of what was under way.
-    fn start_anew(&mut self, out: &mut Outbox) {
-        self.epoch += 1;
-        self.sent.clear();
-        self.connections.iter_mut().for_each(|connection| *connection += 1);
-        for (partition, stream) in self.streams.iter_mut().enumerate() {
-            stream.next_sequence = 0;
-            stream.is_known = false;
-            for pending in std::mem::take(&mut stream.unacked) {
-                let is_sent = matches!(pending.state, State::Sent(_));
-                if pending.only_refused && !is_sent {
-                    let failed = |value| ClientEvent::Failed { partition, value };
-                    out.history.extend(pending.values.into_iter().map(failed));
-                }
-            }
         }
     }
 
@@ -285,6 +280,7 @@ impl Producer {
         match outcome {
             Ok(base_offset) => self.acked(&sent, base_offset, out),
             Err(ErrorCode::OutOfOrderSequenceNumber) => self.out_of_order(&sent, id, out),
+            Err(ErrorCode::InvalidProducerEpoch) => self.fenced(&sent, id, out),
             Err(error) => self.refused(&sent, id, error, out),
         }
         self.pump(sent.key, out);

@@ -26,6 +26,7 @@ impl World {
             Fault::ReadsOn { party } => self.network.connections.speed_up(party),
             Fault::Calm => self.network.weather = Weather::default(),
             Fault::FastDisk { node } => self.nodes[node].slow_disk = 0,
+            Fault::UsualLoad => self.set_load(1),
             Fault::CopyDisk { node } => self.nodes[node].copy_disk(&mut self.out),
             Fault::SpaceAgain { node } => self.nodes[node].disk.set_capacity(u64::MAX),
             Fault::WholeWrites { node } => self.nodes[node].disk.set_short_writes(false),
@@ -115,6 +116,8 @@ impl World {
             Family::Rot => self.flip_bit(true),
             Family::DiskLost => self.lose_disk(),
             Family::OldDisk => self.put_old_disk(),
+            Family::ZombieProducer => self.fork_producer(),
+            Family::Overload => self.overload(),
             Family::Clock | Family::ClockHour => self.clock(family),
             Family::Controller | Family::ZombieController => {
                 let winner = self.out.random.index(CONTROLLERS);

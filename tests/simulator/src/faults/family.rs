@@ -81,11 +81,15 @@ pub enum Family {
     SlowReader,
     /// A disk is replaced by a copy of what it held some time ago (F25).
     OldDisk,
+    /// Another takes a producer's id with the next epoch, and the producer goes on with the old one (F30).
+    ZombieProducer,
+    /// Producers send ten times as much, and consumers read everything again (F31).
+    Overload,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -125,6 +129,8 @@ impl Family {
         Self::Mute,
         Self::SlowReader,
         Self::OldDisk,
+        Self::ZombieProducer,
+        Self::Overload,
     ];
 
     /// The families that strike unless others are named.

@@ -23,10 +23,11 @@ impl World {
     /// The controllers take an older copy for a disk that lost its unsynced tail. When two come back like that and nobody else
     /// is left, they elect the one that left last, so until this one has registered nobody else stops uncleanly.
     pub(super) fn put_old_disk(&mut self) -> bool {
-        let node = self.any_node();
-        if !self.is_spare(node) || !self.others_are_sure(node) {
-            return false;
-        }
+        let (first, count) = (self.any_node(), self.nodes.len());
+        let may_go = |node: &usize| {
+            self.nodes[*node].copy.is_some() && self.is_spare(*node) && self.others_are_sure(*node)
+        };
+        let Some(node) = (0..count).map(|at| (first + at) % count).find(may_go) else { return false };
         let Some(DiskCopy { disk, recovery_points }) = self.nodes[node].copy.take() else { return false };
         self.replace_disk(node, disk);
         self.alone_is_unclean(node);

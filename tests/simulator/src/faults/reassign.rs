@@ -2,7 +2,7 @@
 
 use super::{Family, Fault};
 use crate::client::Wish;
-use crate::party::Party;
+use crate::party::{ADMINISTRATOR, Party};
 use crate::world::World;
 
 impl World {
@@ -24,7 +24,7 @@ impl World {
         self.say(|| format!("the administrator wants partition {key}: {wish:?}"));
         let id = self.out.id();
         let request = self.admin.ask(id, key, (topic, index), wish, self.out.now);
-        self.out.send(Party::Client(self.clients.len()), Party::Controller(controller), request);
+        self.out.send(ADMINISTRATOR, Party::Controller(controller), request);
         if self.out.random.chance(400) {
             // Who is removed may be wanted again before all have heard of it.
             self.later(2, 100, Fault::Strike { family: Family::Reassignment, node: None });

@@ -292,6 +292,18 @@ fn p18_a_producer_that_was_fenced_and_appends() {
 }
 
 #[test]
+fn p18_a_producer_that_was_fenced_and_is_acknowledged() {
+    let acked = |epoch, sequence, offset| {
+        let value = offset as u64;
+        Client(ClientEvent::Acked { producer: 7, epoch, partition: 0, sequence, value, offset })
+    };
+    let late = || vec![acked(1, 0, 5), acked(0, 0, 3)];
+    assert_eq!(violated(late()), "nothing", "the answer came late, the record did not");
+    assert_eq!(violated([late(), vec![acked(0, 3, 6)]].concat()), "P18 fencing");
+    assert_eq!(violated(vec![acked(0, 3, 6), acked(1, 0, 5)]), "P18 fencing");
+}
+
+#[test]
 fn p20_a_sequence_that_follows_and_is_refused() {
     let refused = Client(ClientEvent::SequenceRefused { producer: 7, partition: 0, sequence: 3, node: 0 });
     assert_eq!(violated(vec![refused]), "P20 honest errors");

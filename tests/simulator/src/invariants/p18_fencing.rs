@@ -1,17 +1,20 @@
-//! P18: in the committed log a producer's epochs never go back, and within one its sequence numbers follow each other.
+//! P18: in the committed log a producer's epochs never go back, and within one its sequence numbers follow each other; and of
+//! what producers are told is committed nothing of an older epoch lies behind something of a newer one.
 
 use std::collections::BTreeMap;
 
 use klamm_records::next_sequence;
 
 use super::{Invariant, Verdict};
-use crate::history::{Digest, ServerEvent};
+use crate::history::{ClientEvent, Digest, ServerEvent};
 
 #[derive(Default)]
 pub(super) struct Fencing {
     /// By partition and producer: epoch and next sequence number.
     producers: BTreeMap<(usize, i64), (i16, i32)>,
     ends: BTreeMap<usize, i64>,
+    /// By partition and producer: first and last offset that was acknowledged in each epoch.
+    acked: BTreeMap<(usize, i64), BTreeMap<i16, (i64, i64)>>,
 }
 
 impl Fencing {
@@ -56,6 +59,21 @@ impl Fencing {
 impl Invariant for Fencing {
     fn name(&self) -> &'static str {
         "P18 fencing"
+    }
+
+    fn client(&mut self, event: &ClientEvent) -> Verdict {
+        let ClientEvent::Acked { producer, epoch, partition, offset, .. } = event else { return Ok(()) };
+        let epochs = self.acked.entry((*partition, *producer)).or_default();
+        let (first, last) = epochs.entry(*epoch).or_insert((*offset, *offset));
+        (*first, *last) = ((*first).min(*offset), (*last).max(*offset));
+        let newer_before = epochs.range(epoch + 1..).find(|(_, (first, _))| first < offset);
+        let older_behind = || epochs.range(..*epoch).find(|(_, (_, last))| last > offset);
+        match newer_before.or_else(older_behind) {
+            Some(other) => Err(format!(
+                "offset {offset} of partition {partition} is of epoch {epoch} of producer {producer}; epoch, first and last offset {other:?}"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn server(&mut self, event: &ServerEvent) -> Verdict {
