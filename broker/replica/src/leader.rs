@@ -1,4 +1,4 @@
-//! The leader of a partition: in-sync replicas, followers' progress and the high watermark.
+//! The leader of a partition: in-sync replicas, followers' progress, the high watermark and the low watermark.
 
 mod event;
 mod isr;
@@ -18,14 +18,17 @@ pub struct LeaderState {
     local: i32,
     leader_epoch: i32,
     epoch_start: i64,
+    log_start: i64,
     log_end: i64,
     counted_end: i64,
     high_watermark: i64,
+    low_watermark: i64,
     lag_time_max_ms: i64,
     partition_epoch: i32,
     isr: IsrState,
     /// A proposal that was handed out and whose outcome is not known. Outlives the pending state when metadata overtakes it.
     in_flight: Option<AlterPartition>,
+    elr: Vec<i32>,
     min_isr: usize,
     eligible: Vec<(i32, i64)>,
     followers: Vec<FollowerProgress>,
@@ -39,21 +42,24 @@ impl LeaderState {
             local: start.local,
             leader_epoch: start.leader_epoch,
             epoch_start: start.log_end,
+            log_start: start.log_start,
             log_end: start.log_end,
             counted_end: start.counted_end.min(start.log_end),
             high_watermark: start.high_watermark.min(start.log_end),
+            low_watermark: -1,
             lag_time_max_ms: start.lag_time_max_ms,
             partition_epoch: members.partition_epoch,
             isr: IsrState::Committed { isr: Vec::new() },
             in_flight: None,
+            elr: Vec::new(),
             min_isr: 0,
             eligible: Vec::new(),
             followers: Vec::new(),
         };
         state.isr = IsrState::Committed { isr: members.isr.clone() };
         state.adopt_brokers(members, now_ms);
-        let high_watermark = state.advance_high_watermark(now_ms);
-        (state, LeaderEffects { high_watermark, alter_partition: None })
+        let effects = state.effects(None, now_ms);
+        (state, effects)
     }
 
     /// Takes what happened at `now_ms`. Allocates only for a proposal.
@@ -67,8 +73,12 @@ impl LeaderState {
                 LeaderEffects::default()
             }
             LeaderEvent::LocalDurable { end } => self.local_durable(end, now_ms),
-            LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset } => {
-                self.follower_fetched(replica, broker_epoch, fetch_offset, now_ms)
+            LeaderEvent::LocalStartMoved { start } => {
+                self.log_start = self.log_start.max(start);
+                self.effects(None, now_ms)
+            }
+            LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset, log_start } => {
+                self.follower_fetched(replica, broker_epoch, (log_start, fetch_offset), now_ms)
             }
             LeaderEvent::MetadataChanged(members) => self.metadata_changed(members, now_ms),
             LeaderEvent::AlterPartitionDone(outcome) => self.alter_partition_done(outcome, now_ms),
@@ -94,6 +104,11 @@ impl LeaderState {
     /// Everything below is committed and visible to consumers.
     pub fn high_watermark(&self) -> i64 {
         self.high_watermark
+    }
+
+    /// No replica that may be elected holds anything below, -1 when that is not known. It never moves back.
+    pub fn low_watermark(&self) -> i64 {
+        self.low_watermark
     }
 
     /// The ISR, with the change under way.
@@ -139,14 +154,14 @@ impl LeaderState {
 
     fn local_durable(&mut self, end: i64, now_ms: i64) -> LeaderEffects {
         self.counted_end = self.counted_end.max(end.min(self.log_end));
-        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition: None }
+        self.effects(None, now_ms)
     }
 
     fn follower_fetched(
         &mut self,
         replica: i32,
         broker_epoch: i64,
-        fetch_offset: i64,
+        (log_start, fetch_offset): (i64, i64),
         now_ms: i64,
     ) -> LeaderEffects {
         let log_end = self.log_end;
@@ -159,8 +174,9 @@ impl LeaderState {
             return LeaderEffects::default();
         }
         follower.fetched(broker_epoch, fetch_offset, log_end, now_ms);
+        follower.log_start = log_start;
         let alter_partition = self.propose_expansion(at);
-        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+        self.effects(alter_partition, now_ms)
     }
 
     fn metadata_changed(&mut self, members: Membership, now_ms: i64) -> LeaderEffects {
@@ -170,12 +186,13 @@ impl LeaderState {
         }
         self.adopt_brokers(members, now_ms);
         let alter_partition = self.propose_any_expansion();
-        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+        self.effects(alter_partition, now_ms)
     }
 
     fn adopt_brokers(&mut self, members: Membership, now_ms: i64) {
         self.min_isr = members.min_isr;
         self.eligible = members.eligible;
+        self.elr = members.elr;
         let isr = self.isr.committed();
         self.followers.retain(|f| members.replicas.contains(&f.replica) || isr.contains(&f.replica));
         for &replica in members.replicas.iter().chain(isr).filter(|id| **id != self.local) {
@@ -202,12 +219,12 @@ impl LeaderState {
                 None
             }
         };
-        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+        self.effects(alter_partition, now_ms)
     }
 
     fn tick(&mut self, now_ms: i64) -> LeaderEffects {
         let alter_partition = self.propose_shrink(now_ms).or_else(|| self.propose_any_expansion());
-        LeaderEffects { high_watermark: self.advance_high_watermark(now_ms), alter_partition }
+        self.effects(alter_partition, now_ms)
     }
 
     fn propose_shrink(&mut self, now_ms: i64) -> Option<AlterPartition> {
@@ -243,10 +260,16 @@ impl LeaderState {
     }
 
     /// A follower may join at or past the high watermark and the start of the leader's epoch: then it holds everything
-    /// that was committed before, also when the leader's own high watermark is behind.
+    /// that was committed before, also when the leader's own high watermark is behind. And it must have deleted what the
+    /// leader has: elected later, it would bring back what was deleted. One that does not say where it starts is of a version
+    /// that cannot.
     fn may_join(&self, follower: &FollowerProgress) -> bool {
         let past_start = follower.log_end >= self.epoch_start || is_active(Mutation::ExpandBelowEpochStart);
-        let reached = follower.log_end >= self.high_watermark && past_start;
+        let deleted = self.log_start.min(self.high_watermark);
+        let has_deleted = follower.log_start < 0
+            || follower.log_start >= deleted
+            || is_active(Mutation::ExpandBelowLogStart);
+        let reached = follower.log_end >= self.high_watermark && past_start && has_deleted;
         (reached || is_active(Mutation::ExpandBelowHighWatermark)) && self.is_eligible(follower)
     }
 
@@ -285,6 +308,31 @@ impl LeaderState {
 
     fn effective_min_isr(&self) -> usize {
         self.min_isr.min(self.followers.len() + 1)
+    }
+
+    fn effects(&mut self, alter_partition: Option<AlterPartition>, now_ms: i64) -> LeaderEffects {
+        LeaderEffects {
+            high_watermark: self.advance_high_watermark(now_ms),
+            low_watermark: self.advance_low_watermark(),
+            alter_partition,
+        }
+    }
+
+    /// The smallest log start of all that may be elected without loss: the maximal ISR and the ELR. Who joins them later has
+    /// deleted as much.
+    fn advance_low_watermark(&mut self) -> Option<i64> {
+        let others = self.followers.iter().filter(|f| self.may_be_elected(f.replica));
+        let candidate = others.map(|f| f.log_start).fold(self.log_start, i64::min);
+        if candidate <= self.low_watermark {
+            return None;
+        }
+        self.low_watermark = candidate;
+        Some(candidate)
+    }
+
+    fn may_be_elected(&self, replica: i32) -> bool {
+        self.isr.maximal_contains(replica)
+            || (self.elr.contains(&replica) && !is_active(Mutation::DeletionIgnoresElr))
     }
 
     /// The smallest log end of the maximal ISR and of the followers about to join it. The latter are waited for because

@@ -30,6 +30,10 @@ pub enum Mutation {
     StaleAnswerTaken,
     /// A proposal that is made again names the processes that are there by then.
     RetryNamesSuccessors,
+    /// A follower joins the ISR while it holds what was deleted.
+    ExpandBelowLogStart,
+    /// The low watermark does not wait for the ELR.
+    DeletionIgnoresElr,
 }
 
 /// Whether the rule is broken at the moment.
@@ -51,7 +55,7 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 12] = [
+        pub const ALL: [Self; 14] = [
             Self::HighWatermarkBelowMinIsr,
             Self::HighWatermarkIgnoresPendingExpansion,
             Self::LeaderCountsUndurable,
@@ -64,6 +68,8 @@ mod seeded {
             Self::FollowsOldLeader,
             Self::StaleAnswerTaken,
             Self::RetryNamesSuccessors,
+            Self::ExpandBelowLogStart,
+            Self::DeletionIgnoresElr,
         ];
     }
 

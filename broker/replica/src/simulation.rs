@@ -3,6 +3,7 @@
 
 mod cluster;
 mod controller;
+mod failures;
 mod invariants;
 mod node;
 mod random;
@@ -58,6 +59,16 @@ fn catches_a_leader_that_counts_what_is_not_durable() {
 #[test]
 fn catches_a_follower_that_joins_below_the_high_watermark() {
     assert_caught(Mutation::ExpandBelowHighWatermark);
+}
+
+#[test]
+fn catches_a_follower_that_joins_with_what_was_deleted() {
+    assert_caught(Mutation::ExpandBelowLogStart);
+}
+
+#[test]
+fn catches_a_deletion_that_does_not_wait_for_eligible_replicas() {
+    assert_caught(Mutation::DeletionIgnoresElr);
 }
 
 #[test]

@@ -211,11 +211,11 @@ fn a_follower_says_what_it_does_not_have() -> Result<()> {
     let topic =
         DeleteRecordsTopic { name: Str::from(TOPIC), partitions: vec![partition], ..Default::default() };
     let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 5_000, ..Default::default() };
-    client.call_at(&cluster.address(leader)?, 2, &request)?;
-    until(PATIENCE, "the follower has deleted them, too", || {
-        let code = near(1).error(&cluster, &mut client)?;
-        Ok((code == ErrorCode::OffsetOutOfRange).then_some(()))
-    })?;
+    let deleted = client.call_at(&cluster.address(leader)?, 2, &request)?;
+    let result = &deleted.topics[0].partitions[0];
+    ensure!((result.error_code, result.low_watermark) == (0, 2), "{deleted:?}");
+    let code = near(1).error(&cluster, &mut client)?;
+    ensure!(code == ErrorCode::OffsetOutOfRange, "acknowledged when the follower has deleted them, too");
     // Questions about offsets, and records, are the leader's.
     let wanted = ListOffsetsPartition { timestamp: -1, ..Default::default() };
     let topic = ListOffsetsTopic { name: Str::from(TOPIC), partitions: vec![wanted], ..Default::default() };

@@ -1,11 +1,15 @@
-//! Old records go by age, by size and by key, and a crash right afterwards changes no offset.
+//! Old records go by age, by size, by key and on request, and a crash right afterwards changes no offset.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use klamm_harness::{Client, Cluster, ClusterSpec, until};
 use klamm_records::BatchBuilder;
+use klamm_wire::Str;
+use klamm_wire::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const EARLIEST: i64 = -2;
@@ -55,6 +59,44 @@ fn a_topic_over_its_size_loses_its_oldest_segments() -> Result<()> {
     ensure!(start <= 15, "no more than allowed: the log starts at {start}");
     let left = i64::try_from(client.read_all("sized", 0)?.len())?;
     ensure!((client.offset_at("sized", 0, LATEST)?, left) == (20, 20 - start), "{left} records are left");
+    cluster.succeed();
+    Ok(())
+}
+
+fn delete(client: &mut Client, leader: &str, offset: i64) -> Result<()> {
+    let partition = DeleteRecordsPartition { partition_index: 0, offset, ..Default::default() };
+    let topic =
+        DeleteRecordsTopic { name: Str::from("deleted"), partitions: vec![partition], ..Default::default() };
+    let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 20_000, ..Default::default() };
+    let answer = client.call_at(leader, 2, &request)?;
+    let result = &answer.topics[0].partitions[0];
+    ensure!((result.error_code, result.low_watermark) == (0, offset), "{answer:?}");
+    Ok(())
+}
+
+#[test]
+fn deleted_records_stay_deleted_when_the_leader_dies_at_once() -> Result<()> {
+    let mut cluster = Cluster::start(3)?;
+    let mut client = cluster.client();
+    client.create_topic("deleted", 1, &[])?;
+    let rounds = 12;
+    for _ in 0..rounds {
+        client.produce("deleted", 0, &["one"])?;
+    }
+    let leader = cluster.leader_of("deleted", 0)?;
+    let address = cluster.address(leader)?;
+    let begun = Instant::now();
+    (1..=rounds).try_for_each(|offset| delete(&mut client, &address, offset))?;
+    // A follower's fetch waits for half a second at the leader of an idle partition: that was not waited for.
+    let took = begun.elapsed() / u32::try_from(rounds)?;
+    ensure!(took < Duration::from_millis(250), "a deletion took {took:?} on average");
+    cluster.kill(leader)?;
+    let start = until(PATIENCE, "another broker leads", || {
+        let is_replaced = cluster.leader_of("deleted", 0)? != leader;
+        let asked = is_replaced.then(|| cluster.client().offset_at("deleted", 0, EARLIEST).ok());
+        Ok(asked.flatten())
+    })?;
+    ensure!(start == rounds, "the log starts at {start} again");
     cluster.succeed();
     Ok(())
 }

@@ -7,6 +7,8 @@ pub struct Membership {
     pub partition_epoch: i32,
     /// In-sync replicas.
     pub isr: Vec<i32>,
+    /// Eligible leader replicas (KIP-966): out of the ISR, but one of them may be elected when it is empty.
+    pub elr: Vec<i32>,
     /// All replicas.
     pub replicas: Vec<i32>,
     /// `min.insync.replicas`; more than the replicas there are counts as that many.
@@ -22,6 +24,8 @@ pub struct LeaderStart {
     pub local: i32,
     /// The epoch in which it leads.
     pub leader_epoch: i32,
+    /// The log's first offset.
+    pub log_start: i64,
     /// The log's end: the epoch starts here.
     pub log_end: i64,
     /// The end of what counts as stored on the leader.
@@ -55,6 +59,13 @@ pub enum LeaderEvent {
         broker_epoch: i64,
         /// Everything below is durable on the follower.
         fetch_offset: i64,
+        /// The follower's first offset (`LogStartOffset`), -1 unknown.
+        log_start: i64,
+    },
+    /// The log lost its head: it begins at `start` now.
+    LocalStartMoved {
+        /// New first offset.
+        start: i64,
     },
     /// The metadata about the partition or about a broker that holds it changed.
     MetadataChanged(Membership),
@@ -102,6 +113,8 @@ pub struct AlterPartition {
 pub struct LeaderEffects {
     /// The high watermark advanced to this offset: waiting producers and consumers may go on.
     pub high_watermark: Option<i64>,
+    /// The low watermark advanced to this offset: who waits for the deletion of what lies below may go on.
+    pub low_watermark: Option<i64>,
     /// Send this to the controller and report its outcome.
     pub alter_partition: Option<AlterPartition>,
 }

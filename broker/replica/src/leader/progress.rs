@@ -7,6 +7,8 @@ pub struct FollowerProgress {
     pub replica: i32,
     /// Offset after the last record that the follower holds durably; -1 until it fetched in this leader epoch.
     pub log_end: i64,
+    /// First offset of the follower's log as its last fetch told; -1 unknown.
+    pub log_start: i64,
     /// Last time at which the follower held everything that the leader had.
     pub last_caught_up_ms: i64,
     /// Time of the last fetch.
@@ -23,6 +25,7 @@ impl FollowerProgress {
         Self {
             replica,
             log_end: -1,
+            log_start: -1,
             last_caught_up_ms: if in_isr { now_ms } else { i64::MIN },
             last_fetch_ms: i64::MIN,
             leader_end_at_last_fetch: 0,

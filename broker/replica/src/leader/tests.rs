@@ -8,6 +8,7 @@ fn members(partition_epoch: i32, isr: &[i32]) -> Membership {
     Membership {
         partition_epoch,
         isr: isr.to_vec(),
+        elr: Vec::new(),
         replicas: vec![1, 2, 3],
         min_isr: 2,
         eligible: vec![(1, 11), (2, 12), (3, 13)],
@@ -18,6 +19,7 @@ fn leader_at(end: i64, isr: &[i32]) -> LeaderState {
     let start = LeaderStart {
         local: 1,
         leader_epoch: 5,
+        log_start: 0,
         log_end: end,
         counted_end: end,
         high_watermark: 0,
@@ -33,8 +35,19 @@ fn append(leader: &mut LeaderState, end: i64, now: i64) -> Option<i64> {
 }
 
 fn fetch(leader: &mut LeaderState, replica: i32, fetch_offset: i64, now: i64) -> LeaderEffects {
+    fetch_from(leader, replica, 0, fetch_offset, now)
+}
+
+/// A fetch into a log that begins at `log_start`.
+fn fetch_from(
+    leader: &mut LeaderState,
+    replica: i32,
+    log_start: i64,
+    fetch_offset: i64,
+    now: i64,
+) -> LeaderEffects {
     let broker_epoch = i64::from(10 + replica);
-    leader.step(LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset }, now)
+    leader.step(LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset, log_start }, now)
 }
 
 fn done(leader: &mut LeaderState, outcome: AlterPartitionOutcome) -> LeaderEffects {
@@ -109,7 +122,8 @@ fn a_joining_follower_counts_before_it_is_committed() {
 #[test]
 fn a_follower_of_another_registration_does_not_join() {
     let mut leader = leader_at(10, &[1, 2]);
-    let fetched = LeaderEvent::FollowerFetched { replica: 3, broker_epoch: 9, fetch_offset: 10 };
+    let fetched =
+        LeaderEvent::FollowerFetched { replica: 3, broker_epoch: 9, fetch_offset: 10, log_start: 0 };
     assert_eq!(leader.step(fetched, 0).alter_partition, None);
     assert!(fetch(&mut leader, 3, 10, 0).alter_partition.is_some());
     assert!(!leader.accepts_fetch(3, 9) && leader.accepts_fetch(3, 13) && !leader.accepts_fetch(4, 99));
@@ -166,7 +180,8 @@ fn a_proposal_made_again_names_the_process_that_had_caught_up() {
     let first = fetch(&mut leader, 3, 10, 0).alter_partition.unwrap();
     let restarted = Membership { eligible: vec![(1, 11), (2, 12), (3, 23)], ..members(7, &[1, 2]) };
     let _ = leader.step(LeaderEvent::MetadataChanged(restarted), 0);
-    let emptied = LeaderEvent::FollowerFetched { replica: 3, broker_epoch: 23, fetch_offset: 0 };
+    let emptied =
+        LeaderEvent::FollowerFetched { replica: 3, broker_epoch: 23, fetch_offset: 0, log_start: 0 };
     assert_eq!(leader.step(emptied, 0).alter_partition, None);
     assert_eq!(done(&mut leader, AlterPartitionOutcome::Retry).alter_partition, Some(first));
 }
@@ -236,4 +251,54 @@ fn a_fetch_past_the_leaders_end_is_no_progress() {
     let mut leader = leader_at(5, &[1, 2]);
     let _ = fetch(&mut leader, 2, 50, 0);
     assert_eq!(leader.high_watermark(), 0);
+}
+
+#[test]
+fn the_low_watermark_is_the_smallest_start_of_all_that_may_be_elected() {
+    let mut leader = leader_at(10, &[1, 2]);
+    assert_eq!(leader.step(LeaderEvent::LocalStartMoved { start: 8 }, 0).low_watermark, None);
+    assert_eq!(leader.low_watermark(), -1, "nothing is known of 2");
+    assert_eq!(fetch_from(&mut leader, 2, 5, 10, 0).low_watermark, Some(5));
+    assert_eq!(fetch_from(&mut leader, 3, 0, 4, 0).low_watermark, None);
+    assert_eq!(fetch_from(&mut leader, 2, 9, 10, 0).low_watermark, Some(8));
+    assert_eq!(fetch_from(&mut leader, 2, 0, 10, 0).low_watermark, None, "an old fetch takes nothing back");
+    assert_eq!(leader.low_watermark(), 8);
+}
+
+#[test]
+fn a_deletion_waits_for_eligible_leader_replicas() {
+    let mut leader = leader_at(10, &[1, 2]);
+    let _ = (fetch(&mut leader, 2, 10, 0), leader.step(LeaderEvent::LocalStartMoved { start: 8 }, 0));
+    let without_2 = Membership { elr: vec![2], ..members(8, &[1]) };
+    assert_eq!(leader.step(LeaderEvent::MetadataChanged(without_2), 0).low_watermark, None);
+    let lost = members(9, &[1]);
+    assert_eq!(leader.step(LeaderEvent::MetadataChanged(lost), 0).low_watermark, Some(8));
+}
+
+#[test]
+fn a_deletion_waits_for_a_follower_that_is_about_to_join() {
+    let mut leader = leader_at(10, &[1, 2]);
+    let _ = (fetch(&mut leader, 2, 10, 0), leader.step(LeaderEvent::LocalStartMoved { start: 4 }, 0));
+    assert_eq!(fetch_from(&mut leader, 3, 0, 10, 0).alter_partition, None, "it holds what was deleted");
+    assert!(fetch_from(&mut leader, 3, 4, 10, 0).alter_partition.is_some());
+    let _ = leader.step(LeaderEvent::LocalStartMoved { start: 8 }, 0);
+    assert_eq!(fetch_from(&mut leader, 2, 8, 10, 0).low_watermark, Some(4));
+    assert_eq!(fetch_from(&mut leader, 3, 8, 10, 0).low_watermark, Some(8));
+}
+
+/// A leader that is behind on what is committed tells followers only that, and they delete no further.
+#[test]
+fn a_follower_joins_a_leader_whose_high_watermark_is_before_its_log_start() {
+    let mut leader = leader_at(10, &[1]);
+    let _ = leader.step(LeaderEvent::LocalStartMoved { start: 8 }, 0);
+    assert_eq!(leader.high_watermark(), 0);
+    assert!(fetch_from(&mut leader, 3, 0, 10, 0).alter_partition.is_some());
+}
+
+#[test]
+fn a_follower_that_does_not_say_where_it_starts_joins_but_nothing_counts_as_deleted() {
+    let mut leader = leader_at(10, &[1, 2]);
+    let _ = (fetch(&mut leader, 2, 10, 0), leader.step(LeaderEvent::LocalStartMoved { start: 8 }, 0));
+    assert!(fetch_from(&mut leader, 3, -1, 10, 0).alter_partition.is_some());
+    assert_eq!(fetch_from(&mut leader, 2, 8, 10, 0).low_watermark, None);
 }

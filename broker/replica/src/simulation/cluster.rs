@@ -12,7 +12,7 @@ use crate::leader::{AlterPartition, AlterPartitionOutcome, LeaderEffects, Leader
 /// What a leader answers, records included.
 #[derive(Clone)]
 enum Served {
-    Records { entries: Vec<Entry>, high_watermark: i64 },
+    Records { entries: Vec<Entry>, high_watermark: i64, log_start: i64 },
     Diverging(EpochEnd),
     OutOfRange { end: i64 },
     Error(FetchError),
@@ -20,7 +20,7 @@ enum Served {
 
 #[derive(Clone)]
 enum Message {
-    Fetch { from: usize, broker_epoch: i64, to: usize, position: FetchPosition },
+    Fetch { from: usize, broker_epoch: i64, to: usize, position: FetchPosition, log_start: i64 },
     Fetched { to: usize, broker_epoch: i64, asked: FetchPosition, served: Served },
     Alter { from: usize, broker_epoch: i64, proposal: AlterPartition },
     Altered { to: usize, broker_epoch: i64, leader_epoch: i32, outcome: AlterPartitionOutcome },
@@ -32,6 +32,8 @@ pub(super) struct Cluster {
     pub controller: Controller,
     /// Every record below some leader's high watermark, i.e. acknowledged with acks=all.
     pub committed: Vec<Entry>,
+    /// The largest low watermark of a leader, i.e. everything before was acknowledged to be deleted.
+    pub deleted: i64,
     now: i64,
     next_value: u64,
     network: Vec<Message>,
@@ -48,6 +50,7 @@ impl Cluster {
             nodes: (0..replicas as i32).map(Node::new).collect(),
             controller: Controller::new(replicas, min_isr),
             committed: Vec::new(),
+            deleted: 0,
             now: 0,
             next_value: 0,
             network: Vec::new(),
@@ -66,7 +69,8 @@ impl Cluster {
             270..480 => self.send_fetch(node),
             480..760 => self.deliver_any(),
             760..800 => self.lose_any(),
-            800..900 => self.learn(node),
+            800..890 => self.learn(node),
+            890..900 => self.delete(node),
             900..925 => self.tick(node),
             925..940 => self.crash(node),
             940..945 => self.lose_disk(node),
@@ -107,6 +111,17 @@ impl Cluster {
         self.take_leader_effects(at, effects);
     }
 
+    fn delete(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let Role::Leader(leader) = &mut node.role else { return };
+        let start = self.random.below(node.high_watermark as usize + 1) as i64;
+        if start > node.log_start {
+            node.log_start = start;
+            let effects = leader.step(LeaderEvent::LocalStartMoved { start }, self.now);
+            self.take_leader_effects(at, effects);
+        }
+    }
+
     fn flush(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         if !node.is_up {
@@ -132,7 +147,8 @@ impl Cluster {
         let Role::Follower(follower) = &node.role else { return };
         if let NextFetch::Now(position) = follower.next_fetch(self.now) {
             let (broker_epoch, to) = (node.broker_epoch, follower.leader() as usize);
-            self.network.push(Message::Fetch { from, broker_epoch, to, position });
+            let log_start = node.log_start;
+            self.network.push(Message::Fetch { from, broker_epoch, to, position, log_start });
         }
     }
 
@@ -163,8 +179,8 @@ impl Cluster {
 
     fn deliver(&mut self, message: Message) {
         match message {
-            Message::Fetch { from, broker_epoch, to, position } => {
-                let served = self.serve(from, broker_epoch, to, position);
+            Message::Fetch { from, broker_epoch, to, position, log_start } => {
+                let served = self.serve((from, broker_epoch), to, position, log_start);
                 self.network.push(Message::Fetched { to: from, broker_epoch, asked: position, served });
             }
             Message::Fetched { to, broker_epoch, asked, served } => {
@@ -183,7 +199,13 @@ impl Cluster {
         }
     }
 
-    fn serve(&mut self, from: usize, broker_epoch: i64, to: usize, position: FetchPosition) -> Served {
+    fn serve(
+        &mut self,
+        (from, broker_epoch): (usize, i64),
+        to: usize,
+        position: FetchPosition,
+        log_start: i64,
+    ) -> Served {
         let now = self.now;
         let node = &mut self.nodes[to];
         let own = node.epoch_end(position.last_fetched_epoch);
@@ -207,13 +229,15 @@ impl Cluster {
             replica: from as i32,
             broker_epoch,
             fetch_offset: position.offset,
+            log_start,
         };
         let effects = leader.step(fetched, now);
         let first = position.offset as usize;
         let last = (first + self.random.below(4)).min(node.log.len());
         let entries = node.log[first..last].to_vec();
         self.take_leader_effects(to, effects);
-        Served::Records { entries, high_watermark: self.nodes[to].high_watermark }
+        let Node { high_watermark, log_start, .. } = self.nodes[to];
+        Served::Records { entries, high_watermark, log_start }
     }
 
     fn fetched(&mut self, at: usize, broker_epoch: i64, asked: FetchPosition, served: Served) {
@@ -228,9 +252,10 @@ impl Cluster {
         }
         let mut received = Vec::new();
         let answer = match served {
-            Served::Records { entries, high_watermark } => {
+            Served::Records { entries, high_watermark, log_start } => {
                 received = entries;
-                Answer::Records { high_watermark, log_start_offset: 0, is_empty: received.is_empty() }
+                let is_empty = received.is_empty();
+                Answer::Records { high_watermark, log_start_offset: log_start, is_empty }
             }
             Served::Diverging(leader) => Answer::Diverging { leader, own: diverging_own },
             Served::OutOfRange { end } => Answer::OutOfRange { leader_start: 0, leader_end: end },
@@ -247,9 +272,10 @@ impl Cluster {
             Some(LogAction::TruncateTo(end) | LogAction::RestartAt(end)) => node.truncate(end),
             None => {}
         }
+        node.log_start = node.log_start.max(effects.log_start.unwrap_or(0).min(node.end()));
         let ends = node.ends();
         let Role::Follower(follower) = &mut node.role else { return };
-        if effects.log.is_some() {
+        if effects.log.is_some() || effects.log_start.is_some() {
             let _ = follower.step(FollowerEvent::LogChanged(ends), self.now);
         }
         node.high_watermark = follower.high_watermark();
@@ -264,6 +290,7 @@ impl Cluster {
             node.high_watermark = high_watermark;
             self.commit(at, high_watermark as usize);
         }
+        self.deleted = self.deleted.max(effects.low_watermark.unwrap_or(0));
         if let Some(proposal) = effects.alter_partition {
             let broker_epoch = self.nodes[at].broker_epoch;
             self.network.push(Message::Alter { from: at, broker_epoch, proposal });
@@ -323,60 +350,11 @@ impl Cluster {
             let effects = membership.map(|m| leader.step(LeaderEvent::MetadataChanged(m), self.now));
             match effects {
                 Some(effects) => self.take_leader_effects(at, effects),
-                None => self.commit(at, self.nodes[at].high_watermark as usize),
+                None => {
+                    self.deleted = self.deleted.max(leader.low_watermark());
+                    self.commit(at, self.nodes[at].high_watermark as usize);
+                }
             }
-        }
-    }
-
-    fn crash(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        if node.is_up {
-            let survives = self.random.between(node.durable, node.log.len());
-            node.crash(survives);
-        }
-    }
-
-    fn lose_disk(&mut self, at: usize) {
-        if self.others_keep_disks(at) {
-            self.nodes[at].lose_disk();
-        }
-    }
-
-    /// Whether another replica that may be elected keeps its disk: nothing is promised when the last one loses it.
-    fn others_keep_disks(&self, at: usize) -> bool {
-        let meta = self.controller.now();
-        let mut holders = meta.isr.iter().chain(&meta.elr).filter(|id| **id != at as i32);
-        holders.any(|id| !self.nodes[*id as usize].disk_lost)
-    }
-
-    /// Whether the controller may take a broker out of the ISR: also what is left then must hold a disk.
-    fn may_leave(&self, at: usize) -> bool {
-        self.nodes[at].disk_lost
-            || self.others_keep_disks(at)
-            || self.nodes.iter().all(|node| !node.disk_lost)
-    }
-
-    /// The controller loses sight of a broker, whether it is up or not.
-    fn suspect(&mut self, at: usize) {
-        if !self.controller.now().brokers[at].1 && self.may_leave(at) {
-            self.controller.fence(at as i32);
-        }
-    }
-
-    fn restart(&mut self, at: usize) {
-        let may_leave = self.may_leave(at);
-        let node = &mut self.nodes[at];
-        if !node.is_up && may_leave {
-            node.broker_epoch = self.controller.register(at as i32, node.disk_lost);
-            node.is_up = true;
-            node.disk_lost = false;
-        }
-    }
-
-    fn unfence(&mut self, at: usize) {
-        let (epoch, fenced) = self.controller.now().brokers[at];
-        if fenced && self.nodes[at].is_up && self.nodes[at].broker_epoch == epoch {
-            self.controller.unfence(at as i32);
         }
     }
 }

@@ -5,7 +5,12 @@ use super::node::Role;
 
 /// The first invariant that does not hold.
 pub(super) fn violation(cluster: &Cluster) -> Option<String> {
-    cluster.violation.clone().or_else(|| isr_holds_committed(cluster)).or_else(|| logs_match(cluster))
+    cluster
+        .violation
+        .clone()
+        .or_else(|| isr_holds_committed(cluster))
+        .or_else(|| isr_has_deleted(cluster))
+        .or_else(|| logs_match(cluster))
 }
 
 /// Everything acknowledged is in the log of every in-sync replica that kept its disk.
@@ -16,6 +21,16 @@ fn isr_holds_committed(cluster: &Cluster) -> Option<String> {
         let holds = node.log.starts_with(&cluster.committed);
         (!holds).then(|| format!("{} of the ISR or ELR lacks acknowledged records: {meta:?}", node.id))
     })
+}
+
+/// What was acknowledged to be deleted is deleted on every replica that may be elected without loss and kept its disk.
+fn isr_has_deleted(cluster: &Cluster) -> Option<String> {
+    let meta = cluster.controller.now();
+    let members = meta.isr.iter().chain(&meta.elr).map(|id| &cluster.nodes[*id as usize]);
+    members
+        .filter(|node| !node.disk_lost && node.log_start < cluster.deleted)
+        .map(|node| format!("{} of the ISR or ELR begins before {}: {meta:?}", node.id, cluster.deleted))
+        .next()
 }
 
 /// Two logs agree up to the smaller of the high watermarks that their replicas know.
@@ -35,6 +50,9 @@ pub(super) fn not_at_rest(cluster: &Cluster) -> Option<String> {
     };
     if !matches!(leader.role, Role::Leader(_)) || meta.isr.len() != cluster.nodes.len() {
         return Some(format!("replicas are missing from the ISR: {meta:?}"));
+    }
+    if let Some(longer) = cluster.nodes.iter().find(|node| node.log_start < leader.log_start) {
+        return Some(format!("{} has not deleted what the leader has after the repair", longer.id));
     }
     let equal = cluster.nodes.iter().all(|n| n.log == leader.log && n.high_watermark == leader.end());
     (!equal).then(|| "logs or high watermarks differ after the repair".to_owned())

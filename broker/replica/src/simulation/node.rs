@@ -28,6 +28,8 @@ pub(super) struct Node {
     pub broker_epoch: i64,
     pub log: Vec<Entry>,
     pub durable: usize,
+    /// Where the log begins; what lies before stays in the model, unseen. It is stored whenever it moves.
+    pub log_start: i64,
     pub epochs: Vec<(i32, i64)>,
     pub high_watermark: i64,
     pub role: Role,
@@ -44,6 +46,7 @@ impl Node {
             broker_epoch: i64::from(id),
             log: Vec::new(),
             durable: 0,
+            log_start: 0,
             epochs: Vec::new(),
             high_watermark: 0,
             role: Role::Idle,
@@ -57,7 +60,7 @@ impl Node {
 
     pub(super) fn ends(&self) -> LogEnds {
         let last_epoch = self.epochs.last().map_or(-1, |(epoch, _)| *epoch);
-        LogEnds { start: 0, end: self.end(), durable_end: self.durable as i64, last_epoch }
+        LogEnds { start: self.log_start, end: self.end(), durable_end: self.durable as i64, last_epoch }
     }
 
     pub(super) fn append(&mut self, entry: Entry) {
@@ -70,6 +73,7 @@ impl Node {
         self.durable = self.durable.min(self.log.len());
         self.epochs.retain(|(_, start)| *start < end);
         self.high_watermark = self.high_watermark.min(end);
+        self.log_start = self.log_start.min(end);
     }
 
     /// The end of the largest epoch that is not above `epoch`.
@@ -89,6 +93,7 @@ impl Node {
 
     pub(super) fn lose_disk(&mut self) {
         self.crash(0);
+        self.log_start = 0;
         self.disk_lost = true;
     }
 
@@ -97,6 +102,7 @@ impl Node {
         let membership = Membership {
             partition_epoch: meta.partition_epoch,
             isr: meta.isr.clone(),
+            elr: meta.elr.clone(),
             replicas: (0..meta.brokers.len() as i32).collect(),
             min_isr,
             eligible: meta.eligible(),
@@ -119,6 +125,7 @@ impl Node {
             let start = LeaderStart {
                 local: self.id,
                 leader_epoch: meta.leader_epoch,
+                log_start: self.log_start,
                 log_end: self.end(),
                 counted_end: self.durable as i64,
                 high_watermark: self.high_watermark,

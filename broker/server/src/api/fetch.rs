@@ -188,6 +188,7 @@ fn read(reader: Reader, wanted: &Wanted, max_bytes: usize, at_least_one: bool) -
     FetchRead {
         reader,
         fetch_offset: wanted.fetch_offset,
+        log_start_offset: wanted.log_start,
         current_leader_epoch: wanted.current_leader_epoch,
         last_fetched_epoch: wanted.last_fetched_epoch,
         max_bytes,
@@ -233,12 +234,15 @@ fn read_all(
     pass
 }
 
-/// A follower learns at once that the high watermark moved: its own readers and its next leadership depend on it.
+/// A follower learns at once that the high watermark moved, for its own readers and its next leadership depend on it, and that
+/// records were deleted, for somebody waits until it has deleted them, too.
 fn is_news(plan: &Plan, limits: &Limits, wanted: &Wanted, fetched: &Fetched) -> bool {
-    plan.incremental
-        && limits.reader.is_follower()
+    let is_further = plan.incremental
         && wanted.told_high_watermark != i64::MIN
-        && fetched.high_watermark > wanted.told_high_watermark
+        && fetched.high_watermark > wanted.told_high_watermark;
+    let known_start = wanted.log_start.max(wanted.told_log_start);
+    let is_shorter = wanted.log_start >= 0 && fetched.log_start_offset > known_start;
+    limits.reader.is_follower() && (is_further || is_shorter)
 }
 
 fn read_one(
@@ -275,5 +279,40 @@ fn if_it_leads(node: &Node, partition: &Partition, read: &FetchRead, refused: Re
             ErrorCode::NotLeaderOrFollower.into()
         }
         _ => refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klamm_wire::messages::fetch_request::{FetchPartition, FetchTopic};
+
+    use super::super::sessions::Sessions;
+    use super::*;
+
+    fn plan_of(log_start_offset: i64) -> (Plan, Wanted) {
+        let partitions = vec![FetchPartition { log_start_offset, ..FetchPartition::default() }];
+        let topics = vec![FetchTopic { partitions, ..FetchTopic::default() }];
+        let request = FetchRequest { topics, ..FetchRequest::default() };
+        let plan = Sessions::new(1).plan(request, 17, true, 0).unwrap();
+        let wanted = plan.wanted[0].clone();
+        (plan, wanted)
+    }
+
+    fn limits_of(reader: Reader) -> Limits {
+        Limits { reader, max_bytes: 0, min_bytes: 1, read_committed: false, rack: None }
+    }
+
+    #[test]
+    fn a_follower_hears_at_once_that_records_were_deleted_and_once_only() {
+        let limits = limits_of(Reader::Follower { replica: 1, broker_epoch: 1 });
+        let starts_at = |log_start_offset| Fetched { log_start_offset, ..Fetched::default() };
+        let (plan, wanted) = plan_of(3);
+        assert!(!is_news(&plan, &limits, &wanted, &starts_at(3)));
+        assert!(is_news(&plan, &limits, &wanted, &starts_at(4)), "also without a session");
+        let told = Wanted { told_log_start: 4, ..wanted.clone() };
+        assert!(!is_news(&plan, &limits, &told, &starts_at(4)));
+        assert!(!is_news(&plan, &limits_of(Reader::Consumer), &wanted, &starts_at(4)));
+        let (plan, unsaid) = plan_of(-1);
+        assert!(!is_news(&plan, &limits, &unsaid, &starts_at(4)));
     }
 }

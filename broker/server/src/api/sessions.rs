@@ -34,6 +34,8 @@ pub struct Wanted {
     pub partition: i32,
     /// First offset wanted.
     pub fetch_offset: i64,
+    /// Where a follower's log begins; -1 when it does not say.
+    pub log_start: i64,
     /// The client's idea of the leader epoch; -1 when it has none.
     pub current_leader_epoch: i32,
     /// Epoch of the last record a follower has; -1 when it does not say.
@@ -223,6 +225,7 @@ fn wanted(request: &FetchRequest, version: i16) -> Vec<Wanted> {
             topic: key.clone(),
             partition: p.partition,
             fetch_offset: p.fetch_offset,
+            log_start: p.log_start_offset,
             current_leader_epoch: p.current_leader_epoch,
             last_fetched_epoch: p.last_fetched_epoch,
             max_bytes: p.partition_max_bytes,

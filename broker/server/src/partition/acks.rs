@@ -1,4 +1,4 @@
-//! Producers that wait for their records: in order of offsets, released by the flush or by the high watermark.
+//! Who waits for an offset: producers for the flush or the high watermark, who deletes records for the low watermark.
 
 use std::collections::VecDeque;
 
@@ -32,25 +32,27 @@ impl Acks {
     }
 }
 
-/// What a producer waits for.
+/// What a producer, or who deletes records, waits for.
 pub type Ack = oneshot::Receiver<Result<(), ErrorCode>>;
 
 /// Answers to send when no lock is held.
 pub(super) type Released = SmallVec<[(oneshot::Sender<Result<(), ErrorCode>>, Result<(), ErrorCode>); 4]>;
 
 struct Waiter {
+    /// The offset that is waited for.
     next_offset: i64,
     done: oneshot::Sender<Result<(), ErrorCode>>,
 }
 
-/// The waiting producers of one partition.
+/// Who waits at one partition.
 #[derive(Default)]
 pub(super) struct AckQueue {
     stored: VecDeque<Waiter>,
     replicated: VecDeque<Waiter>,
+    deleted: VecDeque<Waiter>,
 }
 
-/// Length beyond which producers that gave up are dropped from a queue that does not move.
+/// Length beyond which those that gave up are dropped from a queue that does not move.
 const SWEEP: usize = 1_024;
 
 impl AckQueue {
@@ -62,6 +64,11 @@ impl AckQueue {
     /// Waits until the high watermark reaches `next_offset`.
     pub(super) fn wait_replicated(&mut self, next_offset: i64) -> Ack {
         wait(&mut self.replicated, next_offset)
+    }
+
+    /// Waits until the low watermark reaches `start`.
+    pub(super) fn wait_deleted(&mut self, start: i64) -> Ack {
+        wait(&mut self.deleted, start)
     }
 
     pub(super) fn stored(&mut self, end: i64, released: &mut Released) {
@@ -77,9 +84,13 @@ impl AckQueue {
         release(&mut self.replicated, high_watermark, result, released);
     }
 
+    pub(super) fn deleted(&mut self, low_watermark: i64, released: &mut Released) {
+        release(&mut self.deleted, low_watermark, Ok(()), released);
+    }
+
     /// Nobody gets what he waits for.
     pub(super) fn fail(&mut self, error: ErrorCode, released: &mut Released) {
-        for queue in [&mut self.stored, &mut self.replicated] {
+        for queue in [&mut self.stored, &mut self.replicated, &mut self.deleted] {
             release(queue, i64::MAX, Err(error), released);
         }
     }

@@ -44,6 +44,8 @@ pub struct FetchRead {
     pub reader: Reader,
     /// `FetchOffset`.
     pub fetch_offset: i64,
+    /// `LogStartOffset`: where a follower's log begins, -1 unknown.
+    pub log_start_offset: i64,
     /// `CurrentLeaderEpoch`, -1 unknown.
     pub current_leader_epoch: i32,
     /// `LastFetchedEpoch`, -1 unknown.
@@ -76,8 +78,8 @@ pub struct Fetched {
 }
 
 impl Partition {
-    /// Reads without waiting for the disk. When there is nothing, `park` is woken by the next append (followers) or advance
-    /// of the high watermark (consumers).
+    /// Reads without waiting for the disk. When there is nothing, `park` is woken by the next append or deletion (followers) or
+    /// advance of the high watermark (consumers).
     ///
     /// # Errors
     /// `NOT_LEADER_OR_FOLLOWER`, `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`, `OFFSET_OUT_OF_RANGE`,
@@ -185,8 +187,12 @@ impl State {
             return Err(Refused::new(ErrorCode::OffsetOutOfRange, message));
         }
         if let Reader::Follower { replica, broker_epoch } = read.reader {
-            let event =
-                LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: read.fetch_offset };
+            let event = LeaderEvent::FollowerFetched {
+                replica,
+                broker_epoch,
+                fetch_offset: read.fetch_offset,
+                log_start: read.log_start_offset,
+            };
             self.step_leader(|leader| leader.step(event, steady_ms), wakeups);
             fetched.high_watermark = self.high_watermark;
         }

@@ -1,6 +1,4 @@
-//! Questions about offsets: ListOffsets (2), OffsetForLeaderEpoch (23), DeleteRecords (21).
-
-use std::sync::Arc;
+//! Questions about offsets: ListOffsets (2), OffsetForLeaderEpoch (23).
 
 use klamm_log::TimestampOffset;
 use klamm_replica::EpochEnd;
@@ -98,33 +96,6 @@ impl Partition {
         }
         let (epoch, end_offset) = state.log.epoch_end_offset(epoch);
         Ok(EpochEnd { epoch, end_offset })
-    }
-
-    /// Deletes what lies before `offset` (-1: everything committed) and returns the first offset that is left. May wait
-    /// for the disk.
-    ///
-    /// # Errors
-    /// `OFFSET_OUT_OF_RANGE` beyond the high watermark, role errors as for a fetch, `POLICY_VIOLATION` when the topic is only
-    /// compacted.
-    pub fn delete_records(self: &Arc<Self>, offset: i64) -> Result<i64, Refused> {
-        if !self.settings.load().log.delete {
-            return Err(Refused::new(
-                ErrorCode::PolicyViolation,
-                "the topic's cleanup.policy does not contain delete",
-            ));
-        }
-        self.change(|state, _, _| {
-            state.role.leader()?;
-            let to = if offset == -1 { state.high_watermark } else { offset };
-            if to < 0 || to > state.high_watermark {
-                let message = format!("offset {to} is beyond the high watermark {}", state.high_watermark);
-                return Err(Refused::new(ErrorCode::OffsetOutOfRange, message));
-            }
-            if to > state.log.start_offset() {
-                state.log.advance_start_offset(to)?;
-            }
-            Ok(state.log.start_offset())
-        })
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `replica` | one replica: its log and its role behind one lock |
 //! | `role` | the role, and how metadata changes it |
 //! | `append`, `produced`, `acks` | producing: checks, the append, and who waits for it |
+//! | `delete` | deleting records, and waiting until nobody can bring them back |
 //! | `engine`, `write` | the threads that write logs, and one write |
 //! | `fetch`, `parked`, `lookup` | reading, waiting for news, questions about offsets |
 //! | `fetcher`, `follow` | fetching from leaders, and what an answer does to a replica |
@@ -23,6 +24,7 @@ mod alter;
 mod append;
 mod checkpoints;
 mod damage;
+mod delete;
 mod engine;
 mod error;
 mod fetch;
@@ -47,6 +49,7 @@ pub use acks::{Ack, Acks};
 pub use alter::{AlterPartitionItem, AlterPartitionSender, alter_partition_failure};
 pub use append::{Append, Appended};
 pub use damage::{DamageReport, DamageSender};
+pub use delete::Deletion;
 pub use error::Refused;
 pub use fetch::{FetchRead, Fetched, Reader};
 pub use fetcher::{Connector, PeerConnection, PeerError};

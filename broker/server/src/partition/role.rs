@@ -86,6 +86,7 @@ impl Assignment<'_> {
         Membership {
             partition_epoch: self.partition.partition_epoch,
             isr: self.partition.isr.clone(),
+            elr: self.partition.elr.clone(),
             replicas: self.partition.replicas.clone(),
             min_isr: self.min_isr,
             eligible: self.eligible.clone(),
@@ -130,6 +131,7 @@ impl State {
             LeaderStart {
                 local: assignment.local,
                 leader_epoch,
+                log_start: self.log.start_offset(),
                 log_end: self.log.end_offset(),
                 counted_end: self.counted_end(),
                 high_watermark: self.high_watermark,
@@ -177,6 +179,18 @@ impl State {
         if let Role::Leader(leader) = &mut self.role {
             let effects = step(leader);
             self.take_effects(effects, wakeups);
+        }
+    }
+
+    /// The log may have lost its head since it began at `was`: followers do not wait to hear of it.
+    pub(super) fn start_moved(&mut self, was: i64, steady_ms: i64, wakeups: &mut Wakeups) {
+        let start = self.log.start_offset();
+        if start > was {
+            self.step_leader(
+                |leader| leader.step(LeaderEvent::LocalStartMoved { start }, steady_ms),
+                wakeups,
+            );
+            self.followers.take_into(&mut wakeups.parked);
         }
     }
 
@@ -234,6 +248,9 @@ impl State {
                 _ => Ok(()),
             };
             self.acks.replicated(high_watermark, result, &mut wakeups.released);
+        }
+        if let Some(low_watermark) = effects.low_watermark {
+            self.acks.deleted(low_watermark, &mut wakeups.released);
         }
         if effects.alter_partition.is_some() {
             wakeups.proposal = effects.alter_partition;

@@ -2,6 +2,7 @@
 
 mod behind;
 mod cluster;
+mod deletions;
 mod faults;
 mod flips;
 mod nearby;
@@ -34,6 +35,7 @@ fn consumer_at(fetch_offset: i64) -> FetchRead {
     FetchRead {
         reader: Reader::Consumer,
         fetch_offset,
+        log_start_offset: -1,
         current_leader_epoch: -1,
         last_fetched_epoch: -1,
         max_bytes: 1 << 20,

@@ -15,7 +15,7 @@ use super::replica::Partition;
 #[derive(Default)]
 #[must_use]
 pub(super) struct Wakeups {
-    /// Producers to answer.
+    /// Who waited for an offset and is answered.
     pub released: Released,
     /// Fetches to wake.
     pub parked: Taken,
@@ -35,7 +35,7 @@ impl Wakeups {
             partition.shared.engine.enqueue(Arc::clone(partition));
         }
         for (done, result) in self.released {
-            // The producer may have given up.
+            // It may have given up.
             let _ = done.send(result);
         }
         self.parked.iter().for_each(|parked| parked.wake());

@@ -50,7 +50,10 @@ impl Replica {
             return Err(ErrorCode::OffsetOutOfRange);
         }
         if let Reader::Follower { replica, broker_epoch } = read.reader {
-            let event = LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: offset };
+            // Nothing is deleted here.
+            let log_start = -1;
+            let event =
+                LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: offset, log_start };
             self.step_leader(|leader| leader.step(event, now_ms), sparks);
         }
         let upper = match read.reader {

@@ -26,6 +26,7 @@ impl Assignment<'_> {
         Membership {
             partition_epoch: self.partition.partition_epoch,
             isr: self.partition.isr.clone(),
+            elr: self.partition.elr.clone(),
             replicas: self.partition.replicas.clone(),
             min_isr: self.min_isr,
             eligible: self.eligible.clone(),
@@ -67,6 +68,7 @@ impl Replica {
         let start = LeaderStart {
             local: assignment.local,
             leader_epoch,
+            log_start: self.log.start_offset(),
             log_end: self.log.end_offset(),
             counted_end: self.counted_end(),
             high_watermark: self.high_watermark,

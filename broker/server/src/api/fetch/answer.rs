@@ -47,7 +47,8 @@ pub(super) fn respond(
             };
             leaders.push(leader);
         }
-        if plan.incremental && !has_news(wanted, &data) {
+        let is_behind = limits.reader.is_follower() && is_start_behind(wanted, &data);
+        if plan.incremental && !is_behind && !has_news(wanted, &data) {
             continue;
         }
         told.push((&wanted.topic, wanted.partition, data.high_watermark, data.log_start_offset));
@@ -87,6 +88,11 @@ fn has_news(wanted: &Wanted, data: &PartitionData) -> bool {
         || data.preferred_read_replica >= 0
         || data.high_watermark != wanted.told_high_watermark
         || data.log_start_offset != wanted.told_log_start
+}
+
+/// A follower that was told where the log begins, and still begins before, took the answer for an old one.
+fn is_start_behind(wanted: &Wanted, data: &PartitionData) -> bool {
+    (0..data.log_start_offset).contains(&wanted.log_start)
 }
 
 fn partition_data(
@@ -160,5 +166,26 @@ impl Topics {
         if let Some(topic) = self.list.get_mut(at) {
             topic.partitions.push(data);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klamm_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+
+    use super::super::super::sessions::Sessions;
+    use super::*;
+
+    #[test]
+    fn a_follower_that_begins_too_early_is_told_until_it_does_not() {
+        let partitions = vec![FetchPartition { log_start_offset: 3, ..FetchPartition::default() }];
+        let topics = vec![FetchTopic { partitions, ..FetchTopic::default() }];
+        let request = FetchRequest { topics, ..FetchRequest::default() };
+        let plan = Sessions::new(1).plan(request, 17, true, 0).unwrap();
+        let begins = |log_start_offset| PartitionData { log_start_offset, ..PartitionData::default() };
+        assert!(is_start_behind(&plan.wanted[0], &begins(4)));
+        assert!(!is_start_behind(&plan.wanted[0], &begins(3)));
+        let unsaid = Wanted { log_start: -1, ..plan.wanted[0].clone() };
+        assert!(!is_start_behind(&unsaid, &begins(4)));
     }
 }

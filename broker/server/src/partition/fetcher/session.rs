@@ -15,20 +15,29 @@ const PARTITION_MAX_BYTES: i32 = 1 << 20;
 /// `replica.fetch.response.max.bytes`.
 const MAX_BYTES: i32 = 10 << 20;
 
+/// What the leader is asked for, and told, about one partition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Asked {
+    position: FetchPosition,
+    /// Where the follower's log begins: who deletes records waits until the leader has heard it.
+    log_start: i64,
+}
+
 /// What the leader knows, or is told with the next request.
 #[derive(Default)]
 pub(super) struct Session {
     id: i32,
     epoch: i32,
-    asked: HashMap<Key, FetchPosition>,
+    asked: HashMap<Key, Asked>,
     changed: HashSet<Key>,
     forgotten: HashSet<Key>,
 }
 
 impl Session {
-    /// Fetches `key` from this position.
-    pub(super) fn ask(&mut self, key: Key, position: FetchPosition) {
-        let is_new = self.asked.insert(key, position) != Some(position);
+    /// Fetches `key` from this position, into a log that begins at `log_start`.
+    pub(super) fn ask(&mut self, key: Key, position: FetchPosition, log_start: i64) {
+        let asked = Asked { position, log_start };
+        let is_new = self.asked.insert(key, asked) != Some(asked);
         if self.forgotten.remove(&key) || is_new {
             self.changed.insert(key);
         }
@@ -44,7 +53,7 @@ impl Session {
 
     /// The position that the leader was last asked for.
     pub(super) fn asked(&self, key: &Key) -> Option<FetchPosition> {
-        self.asked.get(key).copied()
+        self.asked.get(key).map(|asked| asked.position)
     }
 
     /// Number of partitions that are fetched.
@@ -63,8 +72,8 @@ impl Session {
     pub(super) fn request(&mut self, replica_id: i32, replica_epoch: i64, max_wait_ms: i32) -> FetchRequest {
         let mut topics: BTreeMap<Uuid, Vec<FetchPartition>> = BTreeMap::new();
         for key in self.changed.drain() {
-            if let Some(position) = self.asked.get(&key) {
-                topics.entry(key.0).or_default().push(partition(key.1, position));
+            if let Some(asked) = self.asked.get(&key) {
+                topics.entry(key.0).or_default().push(partition(key.1, asked));
             }
         }
         let mut forgotten: BTreeMap<Uuid, Vec<i32>> = BTreeMap::new();
@@ -98,12 +107,13 @@ impl Session {
     }
 }
 
-fn partition(index: i32, position: &FetchPosition) -> FetchPartition {
+fn partition(index: i32, Asked { position, log_start }: &Asked) -> FetchPartition {
     FetchPartition {
         partition: index,
         current_leader_epoch: position.current_leader_epoch,
         fetch_offset: position.offset,
         last_fetched_epoch: position.last_fetched_epoch,
+        log_start_offset: *log_start,
         partition_max_bytes: PARTITION_MAX_BYTES,
         ..FetchPartition::default()
     }
@@ -133,14 +143,14 @@ mod tests {
     #[test]
     fn only_what_changed_is_named_again() {
         let mut session = Session::default();
-        session.ask((TOPIC, 0), at(5));
-        session.ask((TOPIC, 1), at(6));
+        session.ask((TOPIC, 0), at(5), 0);
+        session.ask((TOPIC, 1), at(6), 0);
         let first = session.request(2, 7, 500);
         assert_eq!((first.session_id, first.session_epoch), (0, 0));
         assert_eq!(named(&first), [(0, 5), (1, 6)]);
         session.accepted(42);
-        session.ask((TOPIC, 0), at(5));
-        session.ask((TOPIC, 1), at(9));
+        session.ask((TOPIC, 0), at(5), 0);
+        session.ask((TOPIC, 1), at(9), 0);
         let second = session.request(2, 7, 500);
         assert_eq!((second.session_id, second.session_epoch), (42, 1));
         assert_eq!(named(&second), [(1, 9)]);
@@ -152,13 +162,24 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_begins_elsewhere_is_named_again() {
+        let mut session = Session::default();
+        session.ask((TOPIC, 0), at(5), 0);
+        drop(session.request(2, 7, 500));
+        session.accepted(42);
+        session.ask((TOPIC, 0), at(5), 3);
+        let request = session.request(2, 7, 500);
+        assert_eq!(request.topics[0].partitions[0].log_start_offset, 3);
+    }
+
+    #[test]
     fn what_is_asked_for_again_before_it_was_forgotten_is_not_forgotten() {
         let mut session = Session::default();
-        session.ask((TOPIC, 0), at(5));
+        session.ask((TOPIC, 0), at(5), 0);
         drop(session.request(2, 7, 500));
         session.accepted(42);
         session.forget((TOPIC, 0));
-        session.ask((TOPIC, 0), at(5));
+        session.ask((TOPIC, 0), at(5), 0);
         let request = session.request(2, 7, 500);
         assert_eq!(named(&request), [(0, 5)]);
         assert!(request.forgotten_topics_data.is_empty());
@@ -167,7 +188,7 @@ mod tests {
     #[test]
     fn without_a_session_everything_is_named_each_time() {
         let mut session = Session::default();
-        session.ask((TOPIC, 0), at(5));
+        session.ask((TOPIC, 0), at(5), 0);
         drop(session.request(2, 7, 500));
         session.accepted(0);
         let again = session.request(2, 7, 500);

@@ -110,8 +110,14 @@ impl Fetcher {
         self.attention.extend(due.map(|(key, _)| *key));
         for key in self.attention.drain() {
             self.waiting.remove(&key);
-            match self.followed.get(&key).and_then(|partition| partition.next_fetch(self.leader, now)) {
-                Some(NextFetch::Now(position)) => self.session.ask(key, position),
+            let Some(partition) = self.followed.get(&key) else {
+                self.session.forget(key);
+                continue;
+            };
+            match partition.next_fetch(self.leader, now) {
+                Some(NextFetch::Now(position)) => {
+                    self.session.ask(key, position, partition.log_start_offset())
+                }
                 Some(NextFetch::AfterFlush) => drop(self.waiting.insert(key, None)),
                 Some(NextFetch::At(until)) => {
                     self.session.forget(key);

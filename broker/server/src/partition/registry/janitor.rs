@@ -126,13 +126,14 @@ fn retain(replicas: &Replicas) {
         return;
     }
     for partition in replicas.all() {
-        let retained = partition.change(|state, _, _| {
-            let high_watermark = state.high_watermark;
+        let retained = partition.change(|state, steady_ms, wakeups| {
+            let (start, high_watermark) = (state.log.start_offset(), state.high_watermark);
             if state.role.is_gone() {
-                Ok(Vec::new())
-            } else {
-                state.log.apply_retention(now_ms(), high_watermark)
+                return Ok(Vec::new());
             }
+            let given_up = state.log.apply_retention(now_ms(), high_watermark);
+            state.start_moved(start, steady_ms, wakeups);
+            given_up
         });
         // Open readers keep what they read: a removed file lives until it is closed.
         let removed =

@@ -404,6 +404,7 @@ impl TestPeer {
                 let read = FetchRead {
                     reader,
                     fetch_offset: partition.fetch_offset,
+                    log_start_offset: partition.log_start_offset,
                     current_leader_epoch: partition.current_leader_epoch,
                     last_fetched_epoch: partition.last_fetched_epoch,
                     max_bytes: 1 << 20,
@@ -461,7 +462,7 @@ fn answer(partition: &Arc<Partition>, read: &FetchRead, parked: &Arc<Parked>) ->
                 EpochEndOffset { epoch: end.epoch, end_offset: end.end_offset, ..EpochEndOffset::default() };
             Some(PartitionData { diverging_epoch, ..base })
         }
-        None if fetched.bytes == 0 => None,
+        None if fetched.bytes == 0 && log_start_offset <= read.log_start_offset => None,
         None => {
             let read = klamm_log::LogRead { chunks: fetched.chunks, next_offset: 0 };
             Some(PartitionData { records: Records::Bytes(read.to_bytes().unwrap()), ..base })

@@ -1,6 +1,9 @@
 //! Three brokers: replication, failover, truncation, ISR.
 
+use std::time::Duration;
+
 use klamm_wire::ErrorCode;
+use tokio::time::Instant;
 
 use super::cluster::{Cluster, TOPIC};
 use super::{batch, consumer_at, eventually};
@@ -15,11 +18,13 @@ fn three_brokers() -> Cluster {
 async fn produce(cluster: &Cluster, broker: i32, records: usize) -> i64 {
     let append = cluster.partition(broker).append_leader(batch(records), Acks::All).unwrap();
     if let Some(ack) = append.ack {
-        let acked = tokio::time::timeout(std::time::Duration::from_secs(20), ack).await;
+        let acked = tokio::time::timeout(PATIENCE, ack).await;
         acked.expect("acknowledged in time").unwrap().unwrap();
     }
     append.appended.next_offset
 }
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn bytes_of(cluster: &Cluster, broker: i32) -> bytes::Bytes {
     let partition = cluster.partition(broker);
@@ -173,7 +178,9 @@ async fn a_follower_starts_over_when_the_leaders_log_begins_later() {
     cluster.fence(2);
     cluster.set_isr(&[0, 1]);
     produce(&cluster, 0, 5).await;
-    assert_eq!(cluster.partition(0).delete_records(8).unwrap(), 8);
+    let deletion = cluster.partition(0).delete_records(8).unwrap();
+    let deleted = cluster.partition(0).deleted(deletion, Instant::now() + PATIENCE).await;
+    assert_eq!(deleted, Ok(8), "2 is in the ISR no longer");
     cluster.start_broker(2);
     eventually("the follower starts at the leader's start", || {
         let partition = cluster.partition(2);

@@ -1,0 +1,119 @@
+//! Deleted records: who has deleted them before it is acknowledged.
+
+use std::time::Duration;
+
+use klamm_wire::ErrorCode;
+use tokio::time::Instant;
+
+use super::cluster::{Cluster, TOPIC};
+use super::{batch, consumer_at};
+use crate::partition::{Acks, FetchRead, Parked, Reader};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const AT_ONCE: Duration = Duration::ZERO;
+
+/// Deletes what lies before `offset`, on broker 0.
+async fn delete(cluster: &Cluster, offset: i64, timeout: Duration) -> Result<i64, ErrorCode> {
+    let partition = cluster.partition(0);
+    let deletion = partition.delete_records(offset).map_err(|refused| refused.code)?;
+    let deleted = partition.deleted(deletion, Instant::now() + timeout).await;
+    deleted.map_err(|refused| refused.code)
+}
+
+/// Appends ten records on broker 0.
+async fn produce(cluster: &Cluster, followers: &[i32]) {
+    let append = cluster.partition(0).append_leader(batch(10), Acks::All).unwrap();
+    followers.iter().for_each(|replica| fetch(cluster, *replica, 0));
+    if let Some(ack) = append.ack {
+        tokio::time::timeout(PATIENCE, ack).await.expect("acknowledged in time").unwrap().unwrap();
+    }
+}
+
+/// Broker 0 leads ten records; 7 and 8 are in sync, and fetch when the test does.
+async fn followers_by_hand() -> Cluster {
+    let cluster = Cluster::start(1, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0, 7, 8], &[]);
+    produce(&cluster, &[7, 8]).await;
+    cluster
+}
+
+/// A fetch by a follower that holds everything from `log_start_offset` on.
+fn follower_at(replica: i32, log_start_offset: i64) -> FetchRead {
+    let reader = Reader::Follower { replica, broker_epoch: 1 };
+    FetchRead { reader, log_start_offset, current_leader_epoch: 0, ..consumer_at(10) }
+}
+
+fn fetch(cluster: &Cluster, replica: i32, log_start_offset: i64) {
+    drop(cluster.partition(0).fetch(&follower_at(replica, log_start_offset), None).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_deletion_outlives_the_leader() {
+    for _ in 0..5 {
+        let cluster = Cluster::start(3, &[]);
+        cluster.create_topic(TOPIC, "orders", 1, &[0, 1, 2], &[("min.insync.replicas", "2")]);
+        produce(&cluster, &[]).await;
+        assert_eq!(delete(&cluster, 8, PATIENCE).await, Ok(8));
+        cluster.kill(0);
+        cluster.elect(1, &[1, 2]);
+        assert_eq!(cluster.partition(1).list_offset(-2, -1, false).unwrap().offset, 8);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_waits_for_every_replica_that_may_be_elected() {
+    let cluster = followers_by_hand().await;
+    assert_eq!(delete(&cluster, 8, AT_ONCE).await, Err(ErrorCode::RequestTimedOut));
+    fetch(&cluster, 7, 8);
+    assert_eq!(delete(&cluster, 8, AT_ONCE).await, Err(ErrorCode::RequestTimedOut), "8 has not deleted them");
+    fetch(&cluster, 8, 8);
+    assert_eq!(delete(&cluster, 8, AT_ONCE).await, Ok(8));
+    assert_eq!(delete(&cluster, 3, AT_ONCE).await, Ok(8), "the answer says how far it went");
+    assert_eq!(delete(&cluster, -1, AT_ONCE).await, Err(ErrorCode::RequestTimedOut));
+    assert_eq!(
+        cluster.partition(0).log_start_offset(),
+        10,
+        "who does not wait has asked for it all the same"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_deletion_goes_on_when_the_last_follower_has_it() {
+    let cluster = followers_by_hand().await;
+    let partition = cluster.partition(0);
+    let deletion = partition.delete_records(8).unwrap();
+    fetch(&cluster, 8, 8);
+    fetch(&cluster, 7, 8);
+    assert_eq!(partition.deleted(deletion, Instant::now()).await, Ok(8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_deletion_goes_on_when_the_last_follower_leaves_the_isr() {
+    let cluster = followers_by_hand().await;
+    let partition = cluster.partition(0);
+    let deletion = partition.delete_records(8).unwrap();
+    fetch(&cluster, 7, 8);
+    cluster.set_isr(&[0, 7]);
+    assert_eq!(partition.deleted(deletion, Instant::now()).await, Ok(8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_deletion_is_told_when_the_leader_is_deposed() {
+    let cluster = followers_by_hand().await;
+    let partition = cluster.partition(0);
+    let deletion = partition.delete_records(8).unwrap();
+    cluster.elect(7, &[7, 8]);
+    let refused = partition.deleted(deletion, Instant::now()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::NotLeaderOrFollower);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parked_follower_wakes_on_a_deletion() {
+    let cluster = followers_by_hand().await;
+    let partition = cluster.partition(0);
+    let parked = Parked::new();
+    assert_eq!(partition.fetch(&follower_at(7, 0), Some(&parked)).unwrap().log_start_offset, 0);
+    drop(partition.delete_records(3).unwrap());
+    assert!(parked.is_over());
+    assert_eq!(partition.fetch(&follower_at(7, 0), None).unwrap().log_start_offset, 3);
+}
