@@ -85,7 +85,8 @@ impl Controller {
 }
 
 pub(super) fn directory(controller: usize, disk: u32) -> Uuid {
-    Uuid::from_u128((u128::from(disk + 1) << 64) | (controller as u128 + 1))
+    // Not the lowest bits of a word, which a raft id folds into those of the controller: every disk has its own.
+    Uuid::from_u128((u128::from(disk + 1) << 72) | (controller as u128 + 1))
 }
 
 pub(super) fn peer(controller: usize) -> Peer {
