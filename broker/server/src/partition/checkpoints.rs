@@ -2,6 +2,7 @@
 //!
 //! A stored offset vouches for records: what lies below a recovery point is taken for durable after a crash, what lies below
 //! a start offset for deleted. So an offset that has become too high is taken back before anything else is written to its log.
+//! And what is stored under a name whose directory has no segment is of a log that is gone, see [`CheckpointFiles::forget`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ struct Stored {
     offsets: Offsets,
     /// Up to where logs were compacted.
     cleaned: Checkpoints,
+    /// The cleaner's file says more than that.
+    cleaned_is_stale: bool,
     /// Files that are not what was written, and are to be written even if nothing is left to say.
     unreadable: Vec<Checkpoint>,
     /// Names whose offsets are another log's.
@@ -38,7 +41,7 @@ struct Stored {
     retractions: u64,
 }
 
-/// What is stored of one partition.
+/// What is stored of one partition; the files name it, but do not say of which topic with this name it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     pub recovery_point: i64,
@@ -78,7 +81,8 @@ impl CheckpointFiles {
         }
         unreadable.retain(is_offset);
         let has_lost = !unreadable.is_empty();
-        let stored = Stored { offsets, cleaned, unreadable, forgotten: BTreeSet::new(), retractions: 0 };
+        let (forgotten, cleaned_is_stale) = (BTreeSet::new(), false);
+        let stored = Stored { offsets, cleaned, cleaned_is_stale, unreadable, forgotten, retractions: 0 };
         Ok(Self { dir, stored: Mutex::new(stored), has_lost })
     }
 
@@ -108,7 +112,7 @@ impl CheckpointFiles {
         let name = TopicPartition::new(topic, partition);
         let mut stored = self.stored.lock();
         stored.retractions += 1;
-        stored.cleaned.remove(&name);
+        stored.cleaned_is_stale |= stored.cleaned.remove(&name).is_some();
         stored.forgotten.insert(name);
     }
 
@@ -132,6 +136,7 @@ impl CheckpointFiles {
             ] {
                 self.rewrite(kind, offsets, &name, None)?;
             }
+            self.write_cleaned(stored)?;
             stored.forgotten.remove(&name);
         } else if recovery_points.get(&name).is_some_and(|point| *point > recovery_point) {
             self.rewrite(Checkpoint::RecoveryPoint, recovery_points, &name, Some(recovery_point))?;
@@ -177,10 +182,19 @@ impl CheckpointFiles {
                     *old = new;
                 }
             }
+            self.write_cleaned(stored)?;
             stored.unreadable.clear();
             stored.forgotten.clear();
             return Ok(());
         }
+    }
+
+    fn write_cleaned(&self, stored: &mut Stored) -> Result<(), LogDirError> {
+        if stored.cleaned_is_stale {
+            self.dir.write_checkpoint(Checkpoint::Cleaner, &stored.cleaned)?;
+            stored.cleaned_is_stale = false;
+        }
+        Ok(())
     }
 
     /// Up to where a log was compacted.
@@ -193,7 +207,8 @@ impl CheckpointFiles {
     pub(super) fn note_cleaned(&self, topic: &str, partition: i32, offset: i64) -> Result<(), LogDirError> {
         let mut stored = self.stored.lock();
         stored.cleaned.insert(TopicPartition::new(topic, partition), offset);
-        self.dir.write_checkpoint(Checkpoint::Cleaner, &stored.cleaned)
+        stored.cleaned_is_stale = true;
+        self.write_cleaned(&mut stored)
     }
 }
 
@@ -223,6 +238,26 @@ mod tests {
         files.write(Offsets::default).expect("writes");
         for kind in kinds {
             assert_eq!(dir.read_checkpoint(kind).expect("reads").seal, Seal::Sound, "{}", kind.file_name());
+        }
+    }
+
+    #[test]
+    fn no_file_tells_of_a_log_that_is_gone() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+        let owner = Owner { cluster_id: Some("cluster"), node_id: 1, new_directory_id: Uuid::from_u128(1) };
+        let dir = Arc::new(LogDir::open(Arc::clone(&disk), Path::new("/data"), owner).expect("opens"));
+        let cleaned = |files: &CheckpointFiles| files.cleaned_to("orders", 0);
+        for takes_back in [
+            (|files: &CheckpointFiles| files.retract("orders", 0, 0)) as fn(&CheckpointFiles) -> _,
+            |files| files.write(Offsets::default),
+        ] {
+            let files = CheckpointFiles::read(Arc::clone(&dir)).expect("reads");
+            files.note_cleaned("orders", 0, 300).expect("writes");
+            assert_eq!(cleaned(&CheckpointFiles::read(Arc::clone(&dir)).expect("reads")), 300);
+            files.forget("orders", 0);
+            assert_eq!(cleaned(&files), 0);
+            takes_back(&files).expect("writes");
+            assert_eq!(cleaned(&CheckpointFiles::read(Arc::clone(&dir)).expect("reads")), 0);
         }
     }
 }

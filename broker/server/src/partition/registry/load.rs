@@ -1,5 +1,6 @@
 //! Opening logs: all of a directory at start-up, one when a partition is created.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::removal::Reason;
 use super::{Replicas, setting};
+use crate::partition::checkpoints::Known;
 use crate::partition::replica::{Identity, Partition};
 
 /// The metadata log lies beside the partitions' and is the quorum's.
@@ -116,7 +118,7 @@ impl Replicas {
     fn open_log(&self, existing: &Existing) -> Result<Arc<Partition>, LogError> {
         let settings = self.settings(&existing.topic);
         let dir = self.dir.partition_dir(&existing.topic, existing.index);
-        let known = self.shared.checkpoints.of(&existing.topic, existing.index);
+        let (stored, known) = self.known(existing, &dir)?;
         let options = OpenOptions {
             recovery_point: known.recovery_point,
             log_start_offset: known.log_start_offset,
@@ -129,9 +131,10 @@ impl Replicas {
             warn!(file = %file.display(), "not what was written; put right from what else is known");
         }
         let is_short =
-            report.cut.is_some() || known.recovery_point > log.end_offset() || report.start_ignored;
-        if is_short && self.dir.was_clean_shutdown() {
-            error!(topic = %existing.topic, partition = existing.index, ?report, ?known, "not what was closed cleanly");
+            report.cut.is_some() || stored.recovery_point > log.end_offset() || report.start_ignored;
+        // What is stored under the name of a directory that was not there is of a topic from before.
+        if is_short && self.dir.was_clean_shutdown() && !report.created {
+            error!(topic = %existing.topic, partition = existing.index, ?report, ?stored, "not what was closed cleanly");
             self.lost_durable.store(true, Ordering::Relaxed);
         }
         if report.cut.is_some() || report.emptied {
@@ -140,6 +143,22 @@ impl Replicas {
         let topic_id = existing.topic_id.or_else(|| log.topic_id()).unwrap_or_default();
         let identity = Identity { topic_id, topic: existing.topic.clone(), index: existing.index, dir };
         Ok(Arc::new(Partition::new(identity, Arc::clone(&self.shared), settings, log, known)))
+    }
+
+    /// What is stored under a log's name, and what of it is to be believed. Whatever a log loses, it keeps one segment; and before
+    /// one is made for a new log, what the files say of an earlier one is taken back. So without a segment they speak of a log
+    /// that is gone, and its start would hide the first records of this one.
+    fn known(&self, existing: &Existing, dir: &Path) -> Result<(Known, Known), LogError> {
+        let checkpoints = &self.shared.checkpoints;
+        let stored = checkpoints.of(&existing.topic, existing.index);
+        let has_log = self.disk.exists(dir).and_then(|exists| Ok(exists && has_records(&*self.disk, dir)?));
+        let in_dir = |source| LogError::Io { operation: "look into", path: dir.to_path_buf(), source };
+        let says_something =
+            stored != Known::default() || checkpoints.cleaned_to(&existing.topic, existing.index) > 0;
+        if says_something && !has_log.map_err(in_dir)? {
+            checkpoints.forget(&existing.topic, existing.index);
+        }
+        Ok((stored, checkpoints.of(&existing.topic, existing.index)))
     }
 }
 
@@ -152,6 +171,6 @@ fn report(done: usize, total: usize) {
 }
 
 /// Whether a partition's directory has a segment: it has none before its first records.
-pub(super) fn has_records(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+pub(super) fn has_records(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
     Ok(disk.list(dir)?.iter().any(|entry| entry.name.ends_with(".log")))
 }

@@ -58,7 +58,7 @@ impl Replicas {
         let unidentified = std::mem::take(&mut *self.unidentified.lock());
         for dir in unidentified.into_iter().filter(|dir| !opened.contains(&dir.path)) {
             let TopicPartition { topic, partition } = &dir.partition;
-            let done = has_records(&*self.disk, &dir.path).and_then(|has_records| {
+            let done = has_records(&*self.disk, &dir.path).map_err(anyhow::Error::from).and_then(|has_records| {
                 if has_records {
                     warn!(%topic, partition, "stray replica set aside: it does not say whose it is, and no topic needs it here");
                     return self.rename_to_stray(&dir.path);

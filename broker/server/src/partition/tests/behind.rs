@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use klamm_log::Disk;
 use klamm_metadata::Image;
+use klamm_wire::messages::partition_record::PartitionRecord;
+use klamm_wire::messages::topic_record::TopicRecord;
 use uuid::Uuid;
 
 use super::cluster::{Cluster, TOPIC};
@@ -125,4 +127,101 @@ async fn no_default_retention_is_applied_to_a_topic_whose_own_is_not_known_yet()
     cluster.set_image(&now);
     cluster.register(0, process);
     assert_eq!(cluster.partition(0).log_start_offset(), 0);
+}
+
+/// The records of a copy from its start on, as they lie there.
+fn copy(cluster: &Cluster, broker: i32, topic: Uuid) -> Option<(i64, bytes::Bytes)> {
+    let partition = cluster.registry(broker).get(&topic, 0)?;
+    let (start, end) = (partition.log_start_offset(), partition.log_end_offset());
+    partition.read_for_replay(start, 1 << 20, end).ok().map(|(bytes, _)| (start, bytes))
+}
+
+async fn produce_on(cluster: &Cluster, broker: i32, topic: Uuid, records: usize) {
+    let partition = cluster.registry(broker).get(&topic, 0).unwrap();
+    if let Some(ack) = partition.append_leader(batch(records), Acks::All).unwrap().ack {
+        ack.await.unwrap().unwrap();
+    }
+}
+
+/// Creates [`AGAIN`] while broker 0 is down, as a controller does that has fenced it.
+fn create_again_without_0(cluster: &Cluster) {
+    let partition = PartitionRecord {
+        partition_id: 0,
+        topic_id: AGAIN,
+        replicas: vec![1, 0],
+        isr: vec![1],
+        leader: 1,
+        ..PartitionRecord::default()
+    };
+    let topic = TopicRecord { name: "orders".into(), topic_id: AGAIN, ..TopicRecord::default() };
+    cluster.commit(&[topic.into(), partition.into()]);
+}
+
+async fn are_equal_from_0(cluster: &Cluster) {
+    eventually("the copies are equal from 0 on", || {
+        let (leader, follower) = (copy(cluster, 1, AGAIN), copy(cluster, 0, AGAIN));
+        leader.as_ref().is_some_and(|(start, bytes)| *start == 0 && !bytes.is_empty()) && leader == follower
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_start_of_a_deleted_log_does_not_outlive_a_crash() {
+    let cluster = Cluster::start(2, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0, 1], &[]);
+    produce(&cluster, TOPIC).await;
+    cluster.partition(0).delete_records(5).unwrap();
+    cluster.shut_down(0);
+    cluster.start_broker(0);
+    assert_eq!(cluster.partition(0).log_start_offset(), 5);
+    cluster.delete_topic(TOPIC);
+    cluster.kill(0);
+    create_again_without_0(&cluster);
+    produce_on(&cluster, 1, AGAIN, 20).await;
+    cluster.start_broker(0);
+    are_equal_from_0(&cluster).await;
+}
+
+/// The log begins anew at its leader's start, with a segment of its own, while the files still tell of the topic before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_start_of_a_deleted_log_does_not_outlive_a_second_crash_either() {
+    let cluster = Cluster::start(2, &[]);
+    cluster.create_topic(TOPIC, "orders", 1, &[0, 1], &[]);
+    for _ in 0..4 {
+        produce(&cluster, TOPIC).await;
+    }
+    cluster.partition(0).delete_records(20).unwrap();
+    cluster.shut_down(0);
+    cluster.start_broker(0);
+    cluster.delete_topic(TOPIC);
+    cluster.kill(0);
+    create_again_without_0(&cluster);
+    produce_on(&cluster, 1, AGAIN, 5).await;
+    cluster.registry(1).get(&AGAIN, 0).unwrap().delete_records(5).unwrap();
+    cluster.start_broker(0);
+    let ends =
+        |partition: &crate::partition::Partition| (partition.log_start_offset(), partition.log_end_offset());
+    eventually("it begins where its leader does", || {
+        cluster.registry(0).get(&AGAIN, 0).is_some_and(|partition| ends(&partition) == (5, 5))
+    })
+    .await;
+    cluster.kill(0);
+    cluster.start_broker(0);
+    assert_eq!(ends(&cluster.registry(0).get(&AGAIN, 0).unwrap()), (5, 5));
+}
+
+/// Retention took all segments but the last, which holds nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_log_keeps_its_start() {
+    let eager = [("log.initial.task.delay.ms", "100"), ("log.retention.check.interval.ms", "100")];
+    let cluster = Cluster::start(1, &eager);
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[("retention.ms", "0")]);
+    produce(&cluster, TOPIC).await;
+    eventually("the records are gone", || cluster.partition(0).log_start_offset() == 5).await;
+    cluster.shut_down(0);
+    cluster.start_broker(0);
+    assert_eq!((cluster.partition(0).log_start_offset(), log_end(&cluster, TOPIC)), (5, Some(5)));
+    cluster.kill(0);
+    cluster.start_broker(0);
+    assert_eq!((cluster.partition(0).log_start_offset(), log_end(&cluster, TOPIC)), (5, Some(5)));
 }
