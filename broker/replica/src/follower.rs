@@ -132,7 +132,8 @@ impl FollowerState {
     }
 
     /// Truncates to where this log can still agree: the end of the largest own epoch that is not above the leader's,
-    /// and not past the leader's end of it. The next fetch asks again from there.
+    /// and not past the leader's end of it. The next fetch asks again from there. When the logs part before this one starts,
+    /// as after an unclean election, nothing of it is left to agree on.
     fn diverged(&mut self, leader: EpochEnd, own: Option<EpochEnd>) -> FollowerEffects {
         self.succeeded();
         let own_end = own.map_or(self.log.start, |own| own.end_offset);
@@ -140,8 +141,10 @@ impl FollowerState {
             true => self.high_watermark,
             false => leader.end_offset.min(own_end),
         };
-        let to = to.clamp(self.log.start, self.log.end);
-        self.effects(Some(LogAction::TruncateTo(to)), self.log.start)
+        if to < self.log.start {
+            return self.effects(Some(LogAction::RestartAt(to)), to);
+        }
+        self.effects(Some(LogAction::TruncateTo(to.min(self.log.end))), self.log.start)
     }
 
     /// The leader's log lies elsewhere: it was elected uncleanly and is shorter, or its retention went past this log.

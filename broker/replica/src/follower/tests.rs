@@ -61,6 +61,20 @@ fn a_diverging_epoch_truncates_to_the_smaller_end() {
 }
 
 #[test]
+fn a_log_that_starts_behind_the_fork_starts_over_there() {
+    let log = LogEnds { start: 500, ..log(1_000, 1_000, 5) };
+    let own = [None, Some(EpochEnd { epoch: 3, end_offset: 700 })];
+    for own in own {
+        let start = FollowerStart { leader: 1, leader_epoch: 7, log, high_watermark: 900 };
+        let mut follower = FollowerState::new(start);
+        let leader = EpochEnd { epoch: 3, end_offset: 300 };
+        let effects = answer(&mut follower, Answer::Diverging { leader, own });
+        assert_eq!((effects.log, effects.log_start), (Some(LogAction::RestartAt(300)), None));
+        assert_eq!(follower.high_watermark(), 300);
+    }
+}
+
+#[test]
 fn truncation_takes_the_high_watermark_along() {
     let mut follower = follower(10, 4);
     let _ = answer(&mut follower, records(9));

@@ -116,13 +116,14 @@ impl CheckpointFiles {
         stored.forgotten.insert(name);
     }
 
-    /// Takes back, durably, what the files say of a log beyond `recovery_point`, and everything they say of a forgotten one.
-    /// Waits for the disk.
+    /// Takes back, durably, what the files say of a log beyond `recovery_point`, a start after its `log_start`, and everything
+    /// they say of a forgotten one. Waits for the disk.
     pub(super) fn retract(
         &self,
         topic: &str,
         partition: i32,
         recovery_point: i64,
+        log_start: i64,
     ) -> Result<(), LogDirError> {
         let name = TopicPartition::new(topic, partition);
         let stored = &mut *self.stored.lock();
@@ -138,8 +139,15 @@ impl CheckpointFiles {
             }
             self.write_cleaned(stored)?;
             stored.forgotten.remove(&name);
-        } else if recovery_points.get(&name).is_some_and(|point| *point > recovery_point) {
-            self.rewrite(Checkpoint::RecoveryPoint, recovery_points, &name, Some(recovery_point))?;
+            return Ok(());
+        }
+        for (kind, offsets, at_most) in [
+            (Checkpoint::RecoveryPoint, recovery_points, recovery_point),
+            (Checkpoint::LogStart, log_starts, log_start),
+        ] {
+            if offsets.get(&name).is_some_and(|stored| *stored > at_most) {
+                self.rewrite(kind, offsets, &name, Some(at_most))?;
+            }
         }
         Ok(())
     }
@@ -242,13 +250,34 @@ mod tests {
     }
 
     #[test]
+    fn what_has_become_too_high_is_taken_back_and_nothing_else() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+        let owner = Owner { cluster_id: Some("cluster"), node_id: 1, new_directory_id: Uuid::from_u128(1) };
+        let dir = Arc::new(LogDir::open(disk, Path::new("/data"), owner).expect("opens"));
+        let name = TopicPartition::new("orders", 0);
+        let files = CheckpointFiles::read(Arc::clone(&dir)).expect("reads");
+        let stored = || Offsets {
+            recovery_points: [(name.clone(), 900)].into(),
+            log_starts: [(name.clone(), 500)].into(),
+            high_watermarks: [(name.clone(), 800)].into(),
+        };
+        files.write(stored).expect("writes");
+        for (end, start, known) in [(1_000, 500, (900, 500)), (700, 600, (700, 500)), (300, 300, (300, 300))]
+        {
+            files.retract("orders", 0, end, start).expect("writes");
+            let read = CheckpointFiles::read(Arc::clone(&dir)).expect("reads").of("orders", 0);
+            assert_eq!((read.recovery_point, read.log_start_offset), known, "{end} {start}");
+        }
+    }
+
+    #[test]
     fn no_file_tells_of_a_log_that_is_gone() {
         let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
         let owner = Owner { cluster_id: Some("cluster"), node_id: 1, new_directory_id: Uuid::from_u128(1) };
         let dir = Arc::new(LogDir::open(Arc::clone(&disk), Path::new("/data"), owner).expect("opens"));
         let cleaned = |files: &CheckpointFiles| files.cleaned_to("orders", 0);
         for takes_back in [
-            (|files: &CheckpointFiles| files.retract("orders", 0, 0)) as fn(&CheckpointFiles) -> _,
+            (|files: &CheckpointFiles| files.retract("orders", 0, 0, 0)) as fn(&CheckpointFiles) -> _,
             |files| files.write(Offsets::default),
         ] {
             let files = CheckpointFiles::read(Arc::clone(&dir)).expect("reads");

@@ -134,10 +134,10 @@ impl Partition {
 
     fn restart(&self, state: &mut State, start: i64) -> Result<(), String> {
         let (from, end) = (state.log.start_offset(), state.log.end_offset());
-        warn!(topic = %self.topic, partition = self.index, from, end, start, "the leader's log starts later; starting over there");
+        warn!(topic = %self.topic, partition = self.index, from, end, start, "the leader's log has nothing in common with this one; starting over there");
         state.is_overstated = true;
         // The log gets a segment before its next write.
-        let retracted = self.shared.checkpoints.retract(&self.topic, self.index, start);
+        let retracted = self.shared.checkpoints.retract(&self.topic, self.index, start, start);
         retracted.map_err(|e| e.to_string())?;
         state.log.reset_to(start).map_err(|e| e.to_string())
     }

@@ -48,15 +48,15 @@ impl Partition {
     /// The next job. What is stored of the log must not vouch for what the job writes, so it is taken back before.
     fn next_job(&self) -> Result<Option<WriteJob>, LogDirError> {
         loop {
-            let durable_end = {
+            let (durable_end, start) = {
                 let mut state = self.state.lock();
                 if state.role.is_gone() || !state.is_overstated {
                     return Ok(state.start_write());
                 }
                 state.is_overstated = false;
-                state.log.durable_end()
+                (state.log.durable_end(), state.log.start_offset())
             };
-            let retracted = self.shared.checkpoints.retract(&self.topic, self.index, durable_end);
+            let retracted = self.shared.checkpoints.retract(&self.topic, self.index, durable_end, start);
             if retracted.is_err() {
                 self.state.lock().is_overstated = true;
             }
