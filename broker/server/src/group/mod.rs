@@ -1,7 +1,7 @@
 //! The group coordinator's runtime: pure shards over the local leaders of `__consumer_offsets`.
 //!
 //! A shard decides; this module gives it requests and time, writes its records into its partition, and lets its replies
-//! go once everything written so far is committed. A failed write drops the shard: the log has the truth.
+//! go once everything written so far is committed. After a failed write the shard is loaded again: the log has the truth.
 
 mod loader;
 mod shard;

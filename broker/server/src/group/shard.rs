@@ -23,6 +23,10 @@ const MAX_BURST: usize = 256;
 
 /// How long requests wait for a shard to load before they are told to try again.
 const LOAD_PATIENCE: Duration = Duration::from_secs(1);
+/// Pause before a shard that ended is loaded again; twice as long after every load that fails.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LAST_PAUSE: Duration = Duration::from_secs(16);
 /// Bytes of records put into one batch.
 const MAX_BATCH_BYTES: usize = 512 << 10;
 /// Bytes that a record takes beside its key and value, at most.
@@ -55,6 +59,7 @@ type Write = BoxFuture<'static, (Result<(), ErrorCode>, Vec<(u64, GroupReply)>)>
 
 /// The task of one shard in one leader epoch.
 pub struct ShardTask {
+    config: GroupConfig,
     partition: i32,
     leader_epoch: i32,
     log: Arc<Partition>,
@@ -74,33 +79,61 @@ impl ShardTask {
         log: Arc<Partition>,
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
-        let shard = GroupShard::new(config);
-        let (waiting, writes) = (HashMap::new(), FuturesOrdered::new());
-        Self { partition, leader_epoch, log, inbox, shard, waiting, writes, next_token: 1 }
+        let (shard, waiting, writes) = (GroupShard::default(), HashMap::new(), FuturesOrdered::new());
+        Self { config, partition, leader_epoch, log, inbox, shard, waiting, writes, next_token: 1 }
     }
 
-    /// Loads, then serves until the inbox is closed or a write fails.
+    /// Loads and serves, until this broker leads no more or the inbox is closed. A write that is refused or fails leaves the
+    /// shard ahead of its log, so it is loaded again: no metadata would tell this broker to.
     pub async fn run(mut self) {
-        if let Err(error) = self.load().await {
-            warn!(partition = self.partition, %error, "group shard not loaded");
-            return;
-        }
-        if let Err(error) = self.serve().await {
-            info!(partition = self.partition, %error, "group shard ended");
+        let mut pause = Duration::ZERO;
+        loop {
+            match self.load(pause).await {
+                Ok(held) => {
+                    let Err(error) = self.serve(held).await else { return };
+                    info!(partition = self.partition, %error, "group shard ended");
+                    pause = FIRST_PAUSE;
+                }
+                Err(error) => {
+                    warn!(partition = self.partition, %error, "group shard not loaded");
+                    pause = (2 * pause).clamp(FIRST_PAUSE, LAST_PAUSE);
+                }
+            }
+            if self.inbox.is_closed() || !self.leads() {
+                return;
+            }
+            self.drop_waiting();
         }
     }
 
-    /// Replays the log. Requests that come meanwhile wait a little, then are told to try again: most loads are over
-    /// before a client could ask twice.
-    async fn load(&mut self) -> Result<(), String> {
-        let mut load = Box::pin(loader::replay(Arc::clone(&self.log), std::mem::take(&mut self.shard)));
+    fn leads(&self) -> bool {
+        self.log.led_epoch() == Some(self.leader_epoch)
+    }
+
+    /// Whether their records were written is not known: they ask again.
+    fn drop_waiting(&mut self) {
+        self.writes.clear();
+        for (_, (_, waiter)) in self.waiting.drain() {
+            // The client may be gone.
+            drop(waiter.send(Err(ErrorCode::CoordinatorNotAvailable)));
+        }
+    }
+
+    /// Replays the log after a pause. Requests that come meanwhile wait a little, then are told to try again: most loads
+    /// are over before a client could ask twice. Returns those that still wait.
+    async fn load(&mut self, pause: Duration) -> Result<Vec<Message>, String> {
+        let (log, shard) = (Arc::clone(&self.log), GroupShard::new(self.config.clone()));
+        let mut load = Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            loader::replay(log, shard).await
+        });
         let mut held = Vec::new();
         let mut patience = Box::pin(tokio::time::sleep(LOAD_PATIENCE));
         loop {
             tokio::select! {
                 loaded = &mut load => {
                     self.shard = loaded?;
-                    break;
+                    return Ok(held);
                 }
                 () = &mut patience, if !patience.is_elapsed() => refuse(&mut held),
                 message = self.inbox.recv() => {
@@ -111,14 +144,12 @@ impl ShardTask {
                 }
             }
         }
-        let effects = self.shard.on_loaded(now());
-        self.carry_out(effects);
-        self.take(&mut held);
-        Ok(())
     }
 
-    async fn serve(&mut self) -> Result<(), ErrorCode> {
-        let mut burst = Vec::new();
+    async fn serve(&mut self, mut burst: Vec<Message>) -> Result<(), ErrorCode> {
+        let effects = self.shard.on_loaded(now());
+        self.carry_out(effects);
+        self.take(&mut burst);
         loop {
             let deadline = self.shard.next_deadline();
             tokio::select! {

@@ -5,6 +5,7 @@ mod cluster;
 mod deletions;
 mod faults;
 mod flips;
+mod groups;
 mod nearby;
 mod produce_and_fetch;
 mod registry;
