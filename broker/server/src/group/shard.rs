@@ -148,30 +148,30 @@ impl ShardTask {
 
     async fn serve(&mut self, mut burst: Vec<Message>) -> Result<(), ErrorCode> {
         let effects = self.shard.on_loaded(now());
-        self.carry_out(effects);
-        self.take(&mut burst);
+        self.carry_out(effects)?;
+        self.take(&mut burst)?;
         loop {
             let deadline = self.shard.next_deadline();
             tokio::select! {
                 Some((result, replies)) = self.writes.next(), if !self.writes.is_empty() => {
                     result?;
-                    self.release(replies);
+                    self.release(replies)?;
                 }
                 count = self.inbox.recv_many(&mut burst, MAX_BURST) => {
                     if count == 0 {
                         return Ok(());
                     }
-                    self.take(&mut burst);
+                    self.take(&mut burst)?;
                 }
                 () = until(deadline) => {
                     let effects = self.shard.tick(now());
-                    self.carry_out(effects);
+                    self.carry_out(effects)?;
                 }
             }
         }
     }
 
-    fn take(&mut self, burst: &mut Vec<Message>) {
+    fn take(&mut self, burst: &mut Vec<Message>) -> Result<(), ErrorCode> {
         let now = now();
         let mut all = Effects::default();
         for message in burst.drain(..) {
@@ -196,7 +196,7 @@ impl ShardTask {
             all.records.extend(effects.records);
             all.replies.extend(effects.replies);
         }
-        self.carry_out(all);
+        self.carry_out(all)
     }
 
     fn forget(&mut self, connection: u64) {
@@ -209,14 +209,13 @@ impl ShardTask {
     }
 
     /// Writes the records; replies follow the write, and all writes before it.
-    fn carry_out(&mut self, effects: Effects) {
+    fn carry_out(&mut self, effects: Effects) -> Result<(), ErrorCode> {
         if effects.records.is_empty() {
             if self.writes.is_empty() {
-                self.release(effects.replies);
-            } else {
-                self.writes.push_back(Box::pin(std::future::ready((Ok(()), effects.replies))));
+                return self.release(effects.replies);
             }
-            return;
+            self.writes.push_back(Box::pin(std::future::ready((Ok(()), effects.replies))));
+            return Ok(());
         }
         let appended = self.append(&effects.records);
         let replies = effects.replies;
@@ -224,6 +223,7 @@ impl ShardTask {
             Ok(done) => Box::pin(async move { (done.await, replies) }),
             Err(error) => Box::pin(std::future::ready((Err(error), replies))),
         });
+        Ok(())
     }
 
     /// Appends the records in as many batches as they need; the last one's commit is that of all.
@@ -238,13 +238,18 @@ impl ShardTask {
         Ok(last)
     }
 
-    fn release(&mut self, replies: Vec<(u64, GroupReply)>) {
+    /// The role ends before this task is told. From then on another broker may have committed what this shard does not know.
+    fn release(&mut self, replies: Vec<(u64, GroupReply)>) -> Result<(), ErrorCode> {
+        if !replies.is_empty() && !self.leads() {
+            return Err(ErrorCode::NotCoordinator);
+        }
         for (token, reply) in replies {
             if let Some((_, waiter)) = self.waiting.remove(&token) {
                 // The client may be gone.
                 drop(waiter.send(Ok(reply)));
             }
         }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_coordinator::{GroupConfig, GroupReply, GroupRequest, OffsetFetchGroup, RequestContext};
-use klamm_wire::ErrorCode::{self, CoordinatorNotAvailable, None};
+use klamm_wire::ErrorCode::{self, CoordinatorNotAvailable, None, NotCoordinator};
 use klamm_wire::Str;
 use klamm_wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -157,4 +157,15 @@ async fn a_read_error_while_loading_does_not_end_the_coordinator() {
     cluster.start_broker(0);
     cluster.disks[0].fail_reads(1);
     assert_eq!(Coordinator::of(&cluster, 0).fetched().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_coordinator_of_a_replica_that_follows_answers_no_reads() {
+    let cluster = cluster_of(&[0, 1], &[], &[]);
+    let coordinator = Coordinator::of(&cluster, 0);
+    assert_eq!(coordinator.commit(1).await, None);
+    assert_eq!(coordinator.fetch().await, Ok(1));
+    cluster.elect(1, &[0, 1]);
+    // Nobody has told the coordinator.
+    assert_eq!(coordinator.fetch().await, Err(NotCoordinator));
 }
