@@ -13,15 +13,20 @@ const READ_BYTES: usize = 5 << 20;
 /// Bound of one decompressed batch.
 const MAX_DECOMPRESSED: usize = 64 << 20;
 
-/// Replays every record from the log's start to its end, on a thread that may block.
+/// Replays every record from the log's start to its end, on a thread that may block, and waits until all of them are
+/// committed: what another leader may not have must not be seen.
 ///
 /// # Errors
-/// What could not be read, as text for the log.
-pub async fn replay(log: Arc<Partition>, shard: GroupShard) -> Result<GroupShard, String> {
-    tokio::task::spawn_blocking(move || replay_blocking(&log, shard)).await.map_err(|e| e.to_string())?
+/// What could not be read, or why it will not be known to be committed, as text for the log.
+pub async fn replay(log: Arc<Partition>, leader_epoch: i32, shard: GroupShard) -> Result<GroupShard, String> {
+    let replayed = Arc::clone(&log);
+    let replay = tokio::task::spawn_blocking(move || replay_blocking(&replayed, shard));
+    let (shard, end) = replay.await.map_err(|e| e.to_string())??;
+    log.await_committed(end, leader_epoch).await.map_err(|e| e.to_string())?;
+    Ok(shard)
 }
 
-fn replay_blocking(log: &Partition, mut shard: GroupShard) -> Result<GroupShard, String> {
+fn replay_blocking(log: &Partition, mut shard: GroupShard) -> Result<(GroupShard, i64), String> {
     let mut position = log.log_start_offset();
     let end = log.log_end_offset();
     while position < end {
@@ -32,7 +37,7 @@ fn replay_blocking(log: &Partition, mut shard: GroupShard) -> Result<GroupShard,
         replay_bytes(bytes, &mut shard)?;
         position = next;
     }
-    Ok(shard)
+    Ok((shard, end))
 }
 
 fn replay_bytes(bytes: Bytes, shard: &mut GroupShard) -> Result<(), String> {

@@ -122,10 +122,11 @@ impl ShardTask {
     /// Replays the log after a pause. Requests that come meanwhile wait a little, then are told to try again: most loads
     /// are over before a client could ask twice. Returns those that still wait.
     async fn load(&mut self, pause: Duration) -> Result<Vec<Message>, String> {
-        let (log, shard) = (Arc::clone(&self.log), GroupShard::new(self.config.clone()));
+        let (log, leader_epoch) = (Arc::clone(&self.log), self.leader_epoch);
+        let shard = GroupShard::new(self.config.clone());
         let mut load = Box::pin(async move {
             tokio::time::sleep(pause).await;
-            loader::replay(log, shard).await
+            loader::replay(log, leader_epoch, shard).await
         });
         let mut held = Vec::new();
         let mut patience = Box::pin(tokio::time::sleep(LOAD_PATIENCE));

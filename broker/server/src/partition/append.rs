@@ -73,6 +73,24 @@ impl Partition {
             }
         })
     }
+
+    /// Waits until everything below `end` is committed, if this broker leads in `leader_epoch`.
+    ///
+    /// # Errors
+    /// Why it will not be known.
+    pub async fn await_committed(&self, end: i64, leader_epoch: i32) -> Result<(), ErrorCode> {
+        let ack = {
+            let mut state = self.state.lock();
+            if state.role.led_epoch() != Some(leader_epoch) {
+                return Err(ErrorCode::NotLeaderOrFollower);
+            }
+            if state.high_watermark >= end {
+                return Ok(());
+            }
+            state.acks.wait_replicated(end)
+        };
+        ack.await.unwrap_or(Err(ErrorCode::NotLeaderOrFollower))
+    }
 }
 
 impl State {

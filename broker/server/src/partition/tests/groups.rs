@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_coordinator::{GroupConfig, GroupReply, GroupRequest, OffsetFetchGroup, RequestContext};
-use klamm_wire::ErrorCode::{self, CoordinatorNotAvailable, None, NotCoordinator};
+use klamm_wire::ErrorCode::{self, CoordinatorLoadInProgress, CoordinatorNotAvailable, None, NotCoordinator};
 use klamm_wire::Str;
 use klamm_wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -168,4 +168,23 @@ async fn the_coordinator_of_a_replica_that_follows_answers_no_reads() {
     cluster.elect(1, &[0, 1]);
     // Nobody has told the coordinator.
     assert_eq!(coordinator.fetch().await, Err(NotCoordinator));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_coordinator_does_not_tell_what_is_not_committed() {
+    // The follower stays in sync, however slow this machine is.
+    let cluster = cluster_of(&[0, 1], &[("replica.lag.time.max.ms", "3600000")], &[]);
+    let old = Coordinator::of(&cluster, 0);
+    assert_eq!(old.commit(100).await, None);
+    cluster.kill(1);
+    let partition = cluster.partition(0);
+    let end = partition.log_end_offset();
+    let pending = tokio::spawn(old.commit(200));
+    eventually("it is in the log", || partition.log_end_offset() > end).await;
+    cluster.elect(0, &[0, 1]);
+    assert_eq!(pending.await.unwrap(), NotCoordinator);
+    let new = Coordinator::of(&cluster, 0);
+    assert_eq!(new.fetch().await, Err(CoordinatorLoadInProgress));
+    cluster.start_broker(1);
+    assert_eq!(new.fetched().await, 200);
 }
