@@ -90,9 +90,11 @@ pub fn describe_groups_response(groups: Vec<DescribedGroup>) -> DescribeGroupsRe
 }
 
 /// Merges the shards of ListGroups. One that could not answer, for example because it is loading, makes the whole
-/// response an error, as the client would take the groups missing from it for gone.
+/// response an error, as the client would take the groups missing from it for gone. One that moved while it was asked is
+/// listed by the broker that it moved to.
 pub fn list_groups_response(shards: Vec<Result<Vec<ListedGroup>, ErrorCode>>) -> ListGroupsResponse {
-    match shards.into_iter().collect::<Result<Vec<_>, _>>() {
+    let here = shards.into_iter().filter(|shard| *shard != Err(ErrorCode::NotCoordinator));
+    match here.collect::<Result<Vec<_>, _>>() {
         Ok(shards) => ListGroupsResponse {
             groups: shards.into_iter().flatten().collect(),
             ..ListGroupsResponse::default()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use klamm_coordinator::{GroupReply, GroupRequest, list_groups_response};
 use klamm_wire::messages::list_groups_request::ListGroupsRequest;
+use klamm_wire::messages::list_groups_response::ListedGroup;
 use klamm_wire::messages::offset_delete_request::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
@@ -97,6 +98,14 @@ fn groups_are_listed_by_state_and_type_whatever_the_case() {
 fn a_list_is_complete_or_an_error() {
     let response = list_groups_response(vec![Ok(Vec::new()), Err(ErrorCode::CoordinatorLoadInProgress)]);
     assert_eq!(ErrorCode::from_code(response.error_code), ErrorCode::CoordinatorLoadInProgress);
+}
+
+#[test]
+fn a_shard_that_moved_is_listed_by_its_new_coordinator() {
+    let here = Ok(vec![ListedGroup::default()]);
+    let response = list_groups_response(vec![Err(ErrorCode::NotCoordinator), here]);
+    assert_eq!(ErrorCode::from_code(response.error_code), ErrorCode::None);
+    assert_eq!(response.groups.len(), 1);
 }
 
 #[test]
