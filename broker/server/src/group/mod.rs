@@ -10,11 +10,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use klamm_coordinator::{GroupConfig, GroupReply, GroupRequest, RequestContext, partition_for_group};
+use klamm_metadata::{Delta, Image};
 use klamm_wire::{ErrorCode, Str};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::partition::Partition;
+use crate::partition::{Partition, Registry};
 use shard::{Message, ShardTask};
 
 /// The topic that holds groups and offsets.
@@ -37,6 +38,27 @@ impl Groups {
     /// No shards yet.
     pub fn new(config: GroupConfig) -> Self {
         Self { config, shards: RwLock::default(), partitions: RwLock::new(0) }
+    }
+
+    /// Starts and stops the shards of the offsets partitions whose leadership changed, once the replicas have their roles.
+    pub fn follow(&self, node_id: i32, registry: &Registry, delta: &Delta, image: &Image) {
+        if let Some(topic) = image.topic(OFFSETS_TOPIC) {
+            self.set_partition_count(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
+        }
+        // A topic that was created again begins with an earlier epoch than its predecessor's shards, which go first.
+        let (deleted, changed): (Vec<_>, Vec<_>) =
+            delta.partitions.iter().filter(|p| p.topic.name == OFFSETS_TOPIC).partition(|p| p.new.is_none());
+        for change in deleted.into_iter().chain(changed) {
+            // An image of the past may name this broker although its replica does not lead.
+            let led = change.new.as_ref().filter(|p| p.leader == node_id).and_then(|p| {
+                let log = registry.get(&change.topic.id, change.partition)?;
+                (log.led_epoch() == Some(p.leader_epoch)).then_some((p.leader_epoch, log))
+            });
+            match led {
+                Some((leader_epoch, log)) => self.lead(change.partition, leader_epoch, log),
+                None => self.resign(change.partition),
+            }
+        }
     }
 
     /// Number of partitions of the offsets topic; 0 before it exists.

@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::group::OFFSETS_TOPIC;
 use crate::node::Node;
 
 /// Publishes until `stop` is cancelled. Images between two steps may be skipped: what counts is the newest.
@@ -44,28 +43,9 @@ fn publish(node: &Node, old: &Image, new: &Arc<Image>) {
     // Opens and renames directories.
     tokio::task::block_in_place(|| node.registry.apply(&delta, new));
     node.set_image(Arc::clone(new));
-    lead_groups(node, &delta, new);
+    node.groups.follow(node.config.node_id, &node.registry, &delta, new);
     delete_offsets(node, &delta);
     node.note_progress();
-}
-
-/// Starts and stops the shards of the offsets partitions whose leadership changed.
-fn lead_groups(node: &Node, delta: &Delta, image: &Image) {
-    let me = node.config.node_id;
-    if let Some(topic) = image.topic(OFFSETS_TOPIC) {
-        node.groups.set_partition_count(i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
-    }
-    for change in delta.partitions.iter().filter(|p| p.topic.name == OFFSETS_TOPIC) {
-        // An image of the past may name this broker although its replica does not lead.
-        let led = change.new.as_ref().filter(|p| p.leader == me).and_then(|p| {
-            let log = node.registry.get(&change.topic.id, change.partition)?;
-            (log.led_epoch() == Some(p.leader_epoch)).then_some((p.leader_epoch, log))
-        });
-        match led {
-            Some((leader_epoch, log)) => node.groups.lead(change.partition, leader_epoch, log),
-            None => node.groups.resign(change.partition),
-        }
-    }
 }
 
 /// Committed offsets of deleted topics go.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_coordinator::{GroupConfig, GroupReply, GroupRequest, OffsetFetchGroup, RequestContext};
+use klamm_metadata::Image;
 use klamm_wire::ErrorCode::{self, CoordinatorLoadInProgress, CoordinatorNotAvailable, None, NotCoordinator};
 use klamm_wire::Str;
 use klamm_wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use klamm_wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use uuid::Uuid;
 
 use super::cluster::{Cluster, TOPIC};
 use super::eventually;
@@ -140,6 +142,8 @@ async fn a_commit_refused_below_min_isr_does_not_end_the_coordinator() {
     let coordinator = Coordinator::of(&cluster, 0);
     assert_eq!(coordinator.commit(1).await, None);
     cluster.kill(1);
+    // Its last fetch would bring it back into the ISR.
+    cluster.fence(1);
     cluster.set_isr(&[0]);
     assert_eq!(coordinator.commit(2).await, CoordinatorNotAvailable);
     assert_eq!(coordinator.fetched().await, 1, "offsets can be read");
@@ -187,4 +191,22 @@ async fn a_new_coordinator_does_not_tell_what_is_not_committed() {
     assert_eq!(new.fetch().await, Err(CoordinatorLoadInProgress));
     cluster.start_broker(1);
     assert_eq!(new.fetched().await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offsets_topic_that_was_created_again_has_a_coordinator() {
+    let cluster = cluster_of(&[0], &[], &[]);
+    let coordinator = Coordinator::new();
+    let first = cluster.image();
+    let follow = |old: &Image, new: &Image| {
+        coordinator.groups.follow(0, &cluster.registry(0), &Image::diff(old, new), new);
+    };
+    follow(&Image::empty(), &first);
+    assert_eq!(coordinator.commit(1).await, None);
+    cluster.delete_topic(TOPIC);
+    cluster.create_topic(Uuid::from_u128(0x71), OFFSETS_TOPIC, 1, &[0], &[]);
+    // The image in between was skipped.
+    follow(&first, &cluster.image());
+    assert_eq!(coordinator.fetched().await, -1, "the offsets went with their topic");
+    assert_eq!(coordinator.commit(2).await, None);
 }
