@@ -49,7 +49,7 @@ caught! {
     leads_before_registration: "LeadsBeforeRegistration" within 20 seeds from 0 with "" by "S3";
     marker_before_close: "MarkerBeforeClose" within 80 seeds from 700 with "" by "S1" | "S2";
     marker_after_failure: "MarkerAfterFailure" within 80 seeds from 360 with "" by "S1" | "S2";
-    truncation_failure_ignored: "TruncationFailureIgnored" within 60 seeds from 800 with "" by "S8";
+    truncation_failure_ignored: "TruncationFailureIgnored" within 300 seeds from 700 with "" by "S8";
     reads_unchecked: "ReadsUnchecked" within 40 seeds from 0 with "Rot,Crash,Power,Cut" by "S1";
     damage_cut_at_once: "DamageCutAtOnce" within 40 seeds from 80 with "Rot,Crash,Power,Cut" by "S2";
     commit_answered_early: "CommitAnsweredEarly" within 40 seeds from 0 with "" by "P15";

@@ -63,8 +63,28 @@ impl Node {
         if let Some(process) = self.process.as_mut() {
             process.shard = Some(shard);
         }
+        self.await_committed(key, out);
         self.take_effects(effects, out);
         self.after(200 * MS, NodeTimer::ShardTick, out);
+    }
+
+    /// Replies wait until all that was loaded is committed: it might be gone with this leader otherwise.
+    fn await_committed(&mut self, key: Key, out: &mut Outbox) {
+        let Some(process) = self.process.as_mut() else { return };
+        process.serial += 1;
+        let serial = process.serial;
+        let waits = self.change(key, out, |replica, _, _| {
+            let end = replica.log.end_offset();
+            let waits = replica.high_watermark < end;
+            if waits {
+                replica.wait_replicated(end, Ack::Shard { serial });
+            }
+            waits
+        });
+        let Some(shard) = self.process.as_mut().and_then(|process| process.shard.as_mut()) else { return };
+        if waits == Some(true) {
+            shard.writes.push_back(Write { serial, done: None, replies: Vec::new() });
+        }
     }
 
     fn clocks(&self, out: &Outbox) -> Now {
