@@ -51,6 +51,7 @@ impl SimDisk {
             failing_reads: 0,
             short_writes: false,
             syncs: 0,
+            open_hook: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -114,6 +115,11 @@ impl SimDisk {
         self.state.lock().failing_reads = count;
     }
 
+    /// Calls `hook` with the path of each file that is about to be opened, on the thread that opens it: it may wait there.
+    pub fn on_open(&self, hook: impl Fn(&Path) + Send + Sync + 'static) {
+        self.state.lock().open_hook = Some(Arc::new(hook));
+    }
+
     /// Makes every write take only a random part of its bytes.
     pub fn set_short_writes(&self, short: bool) {
         self.state.lock().short_writes = short;
@@ -145,6 +151,8 @@ fn io_error() -> io::Error {
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let hook = self.state.lock().open_hook.clone();
+        hook.iter().for_each(|hook| hook(path));
         let mut state = self.state.lock();
         let inode = match state.file(path) {
             Ok(inode) => inode,

@@ -105,7 +105,7 @@ impl Partition {
     pub(super) fn examine(self: &Arc<Self>, mut pause: impl FnMut(u64) -> bool) {
         // Bound to end, whatever retention and truncation do meanwhile.
         for _ in 0..100_000 {
-            let Some(mut check) = self.state.lock().log.plan_check() else { break };
+            let Some(mut check) = self.plan_check() else { break };
             loop {
                 match check.run(PIECE) {
                     Ok(Checked::More) if pause(PIECE) => {}
@@ -129,9 +129,18 @@ impl Partition {
         }
     }
 
+    fn plan_check(&self) -> Option<SegmentCheck> {
+        let state = self.state.lock();
+        if state.role.is_gone() { None } else { state.log.plan_check() }
+    }
+
     /// Puts right what is wrong beside the records: nobody else is needed for it.
     fn mend(&self, check: &SegmentCheck) {
-        let mended = self.state.lock().log.mend(check);
+        let mended = {
+            let mut state = self.state.lock();
+            // The directory of one that is gone has another name, or another topic's log in it.
+            if state.role.is_gone() { Ok(Vec::new()) } else { state.log.mend(check) }
+        };
         match mended {
             Ok(files) => {
                 for file in files {

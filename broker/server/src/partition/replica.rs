@@ -39,6 +39,8 @@ pub struct Partition {
     /// Whether the metadata has this replica in the ISR.
     pub(super) is_in_sync: AtomicBool,
     pub(super) state: Mutex<State>,
+    /// Held while a job is out: it opens files by their paths, so the directory must keep its name. Taken before the state.
+    pub(super) writing: Mutex<()>,
 }
 
 /// Whether the log is being written.
@@ -105,6 +107,7 @@ impl Partition {
             settings: ArcSwap::new(settings),
             is_in_sync: AtomicBool::new(false),
             state: Mutex::new(state),
+            writing: Mutex::default(),
         }
     }
 

@@ -20,6 +20,7 @@ const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);
 impl Partition {
     /// Runs the next write job without holding the lock.
     pub(super) fn write(self: &Arc<Self>) -> Next {
+        let _keeps_its_name = self.writing.lock();
         let job = match self.next_job() {
             Ok(Some(job)) => job,
             Ok(None) => return Next::Idle,
@@ -89,7 +90,7 @@ impl Partition {
     pub(super) fn failed(&self, state: &mut State, error: &dyn Display, wakeups: &mut Wakeups) -> Next {
         state.io = Io::Idle;
         if matches!(state.role, Role::Deleted) {
-            // Its directory was renamed under the job.
+            // Nobody needs what was not written any more.
             return Next::Idle;
         }
         error!(topic = %self.topic, partition = self.index, %error, "the log directory goes offline");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Unit in which an unsynced write reaches the platter or not.
 const SECTOR: u64 = 512;
@@ -80,7 +81,9 @@ pub(super) enum Change {
     SetLen(u64),
 }
 
-#[derive(Debug)]
+/// Called with the path of a file before it is opened.
+pub(super) type OpenHook = Arc<dyn Fn(&Path) + Send + Sync>;
+
 pub(super) struct State {
     pub(super) random: u64,
     pub(super) names: BTreeMap<PathBuf, Node>,
@@ -98,6 +101,7 @@ pub(super) struct State {
     pub(super) failing_reads: u32,
     pub(super) short_writes: bool,
     pub(super) syncs: u64,
+    pub(super) open_hook: Option<OpenHook>,
 }
 
 impl State {

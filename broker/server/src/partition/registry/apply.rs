@@ -28,9 +28,11 @@ impl Registry {
     pub fn apply(&self, delta: &Delta, image: &Arc<Image>) {
         let replicas = &self.replicas;
         replicas.image.store(Arc::clone(image));
-        for change in delta.partitions.iter().filter(|change| change.new.is_none()) {
-            replicas.remove(change, Reason::TopicDeleted);
-        }
+        let deleted = delta.partitions.iter().filter(|change| change.new.is_none());
+        let deleted: Vec<_> =
+            deleted.filter_map(|change| replicas.find(&change.topic.id, change.partition)).collect();
+        deleted.iter().for_each(|partition| replicas.retire(partition, Reason::TopicDeleted));
+        deleted.iter().for_each(|partition| replicas.remove(partition, Reason::TopicDeleted));
         if !replicas.is_settled() && replicas.is_registered(image) {
             replicas.settled.store(true, Ordering::Relaxed);
             replicas.follow(&Image::diff(&Image::empty(), image), image);
@@ -129,7 +131,9 @@ impl Replicas {
     fn partition_changed(&self, change: &PartitionDelta, meta: &PartitionMeta, image: &Image) {
         if !meta.replicas.contains(&self.node_id) {
             if self.is_settled() {
-                self.remove(change, Reason::Reassigned);
+                if let Some(partition) = self.find(&change.topic.id, change.partition) {
+                    self.remove(&partition, Reason::Reassigned);
+                }
             }
         } else if let Some(partition) = self.find(&change.topic.id, change.partition) {
             if change.old.is_none() {
@@ -211,11 +215,9 @@ impl Replicas {
         }
     }
 
-    fn remove(&self, change: &PartitionDelta, reason: Reason) {
-        if let Some(partition) = self.find(&change.topic.id, change.partition) {
-            info!(topic = %partition.topic, partition = partition.index, ?reason, "replica removed");
-            self.set_aside(&partition, reason);
-        }
+    fn remove(&self, partition: &Arc<Partition>, reason: Reason) {
+        info!(topic = %partition.topic, partition = partition.index, ?reason, "replica removed");
+        self.set_aside(partition, reason);
     }
 }
 

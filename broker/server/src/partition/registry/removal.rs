@@ -1,4 +1,7 @@
 //! Removing a replica: its directory is renamed at once, its files go in the background.
+//!
+//! Only the job that is out is waited for: it would go on in a directory that the next topic of this name makes. That takes as
+//! long as one write, on the disk that the rename waits for as well.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -26,7 +29,26 @@ pub(super) enum Reason {
 }
 
 impl Replicas {
+    /// Removes a replica. Waits for the job that is out, and for the disk.
     pub(super) fn set_aside(&self, partition: &Arc<Partition>, reason: Reason) {
+        self.retire(partition, reason);
+        // No job begins from now on.
+        drop(partition.writing.lock());
+        self.shared.checkpoints.forget(&partition.topic, partition.index);
+        let renamed = match reason {
+            Reason::Stray => self.rename_to_stray(&partition.dir),
+            Reason::TopicDeleted | Reason::Reassigned => {
+                let renamed = self.dir.rename_for_delete(&partition.topic, partition.index, Uuid::new_v4());
+                renamed.map(|path| self.doomed.lock().push(path)).map_err(anyhow::Error::from)
+            }
+        };
+        if let Err(error) = renamed {
+            warn!(directory = %partition.dir.display(), %error, "not renamed");
+        }
+    }
+
+    /// Ends what a replica does. Done for all that go before the first is waited for: what waits in the queue is not written.
+    pub(super) fn retire(&self, partition: &Arc<Partition>, reason: Reason) {
         self.take(&partition.topic_id, partition.index);
         let error = match reason {
             Reason::TopicDeleted | Reason::Stray => ErrorCode::UnknownTopicOrPartition,
@@ -39,17 +61,6 @@ impl Replicas {
                 state.io = Io::Idle;
             }
         });
-        self.shared.checkpoints.forget(&partition.topic, partition.index);
-        let renamed = match reason {
-            Reason::Stray => self.rename_to_stray(&partition.dir),
-            Reason::TopicDeleted | Reason::Reassigned => {
-                let renamed = self.dir.rename_for_delete(&partition.topic, partition.index, Uuid::new_v4());
-                renamed.map(|path| self.doomed.lock().push(path)).map_err(anyhow::Error::from)
-            }
-        };
-        if let Err(error) = renamed {
-            warn!(directory = %partition.dir.display(), %error, "not renamed");
-        }
     }
 
     /// Sets aside the directories that did not say whose they are and that no replica has opened; empty ones go.

@@ -232,3 +232,46 @@ async fn old_records_go_soon_after_a_start_and_offsets_go_on() {
     cluster.start_broker(0);
     assert_eq!(cluster.partition(0).log_end_offset(), 5);
 }
+
+/// The first job of a log is held up just before it makes the segment's file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_out_while_its_topic_is_deleted_leaves_nothing_in_the_next_one() {
+    let cluster = std::sync::Arc::new(Cluster::start(1, &[]));
+    cluster.create_topic(TOPIC, "orders", 1, &[0], &[]);
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let held = parking_lot::Mutex::new(Some((arrived, released)));
+    cluster.disks[0].on_open(move |path| {
+        if path.ends_with("orders-0/00000000000000000000.log")
+            && let Some((arrived, released)) = held.lock().take()
+        {
+            arrived.send(()).unwrap();
+            released.recv().unwrap();
+        }
+    });
+    let old = cluster.partition(0);
+    old.append_leader(batch(5), Acks::None).unwrap();
+    arrivals.recv().unwrap();
+    let (made, is_made) = std::sync::mpsc::channel();
+    let (controller, again) = (std::sync::Arc::clone(&cluster), Uuid::from_u128(0x71));
+    let changes = std::thread::spawn({
+        let runtime = tokio::runtime::Handle::current();
+        move || {
+            let _inside = runtime.enter();
+            controller.delete_topic(TOPIC);
+            controller.create_topic(again, "orders", 1, &[0], &[]);
+            made.send(()).unwrap();
+        }
+    });
+    // It is made only behind the write; a broker that does not wait has time to be wrong.
+    let _too_early = is_made.recv_timeout(std::time::Duration::from_millis(500));
+    release.send(()).unwrap();
+    changes.join().unwrap();
+    eventually("the write is over", || old.state.lock().io == crate::partition::replica::Io::Idle).await;
+    let files = cluster.disks[0].list(std::path::Path::new("/data/orders-0")).unwrap();
+    let foreign: Vec<_> = files.iter().filter(|file| file.name.ends_with(".log")).collect();
+    assert!(foreign.is_empty(), "{files:?}");
+    cluster.kill(0);
+    cluster.start_broker(0);
+    assert_eq!(cluster.registry(0).get(&again, 0).unwrap().log_end_offset(), 0);
+}
