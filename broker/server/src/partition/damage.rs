@@ -169,7 +169,7 @@ impl Partition {
     }
 
     async fn give_up(self: Arc<Self>, offset: i64) {
-        loop {
+        while !self.state.lock().role.is_gone() {
             let (reply, answer) = oneshot::channel();
             let report = DamageReport { topic_id: self.topic_id, partition: self.index, reply };
             if self.shared.damage.send(report).is_err() {

@@ -339,7 +339,11 @@ async fn relieve(
 ) {
     while let Some(report) = reports.recv().await {
         let mut core = core.lock();
-        let meta = core.image.topic_by_id(report.topic_id).unwrap().partitions[&report.partition].clone();
+        let topic = core.image.topic_by_id(report.topic_id);
+        let Some(meta) = topic.and_then(|topic| topic.partitions.get(&report.partition)).cloned() else {
+            let _ = report.reply.send(None);
+            continue;
+        };
         let isr: Vec<i32> = meta.isr.iter().copied().filter(|id| *id != broker).collect();
         let answer = isr.first().copied().map(|first| {
             let leader = if meta.leader == broker { first } else { meta.leader };

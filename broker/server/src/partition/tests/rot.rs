@@ -7,6 +7,7 @@ use klamm_wire::ErrorCode;
 use super::cluster::{Cluster, TOPIC};
 use super::{batch, consumer_at, eventually};
 use crate::partition::Acks;
+use crate::partition::damage::Damage;
 
 const SEGMENT: &str = "/data/orders-0/00000000000000000000.log";
 
@@ -73,6 +74,20 @@ async fn the_only_copy_is_kept_and_only_its_damage_refused() {
     assert_eq!(refused.code, ErrorCode::KafkaStorageError);
     assert_eq!(partition.log_end_offset(), end, "nothing is cut where nobody else has it");
     produce(&cluster, 0, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_copy_that_nobody_wants_any_more_is_let_go() {
+    let cluster = filled(&[0]).await;
+    rot(&cluster, 0);
+    let partition = std::sync::Arc::downgrade(&cluster.partition(0));
+    let is_found = |damage| matches!(damage, Damage::Found { .. });
+    eventually("it asks whether others hold it", || {
+        partition.upgrade().is_some_and(|partition| is_found(partition.state.lock().damage))
+    })
+    .await;
+    cluster.delete_topic(TOPIC);
+    eventually("nobody holds it", || partition.strong_count() == 0).await;
 }
 
 /// A consumer's read of one batch.
