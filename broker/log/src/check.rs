@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, is_unreadable};
 use crate::epochs::{EpochEntry, contradiction};
 use crate::files::SegmentFiles;
 use crate::mutation::{Mutation, is_active};
@@ -44,6 +44,12 @@ impl Trust {
         self.believed_offsets.store(offsets, Ordering::Release);
         self.believed_times.store(times, Ordering::Release);
         self.doubts_indexes.store(offsets + times > 0, Ordering::Release);
+    }
+
+    /// Nothing before `position` is known to be sound any more.
+    pub(crate) fn doubt(&self, position: u64) {
+        self.checked.store(0, Ordering::Release);
+        self.believed_to.fetch_max(position, Ordering::AcqRel);
     }
 
     /// Everything is known to be sound.
@@ -227,6 +233,10 @@ impl SegmentCheck {
             Err(ScanError::Io(error)) if error.kind() == ErrorKind::NotFound => {
                 self.files.trust().accept();
                 Ok(Checked::Done)
+            }
+            Err(ScanError::Io(error)) if is_unreadable(&error) => {
+                let (offset, position) = (self.progress.confirmed, self.progress.position);
+                Ok(Checked::Damaged { offset, path, position, reason: Damage::Unreadable })
             }
             Err(ScanError::Io(error)) => Err(LogError::io("read", &path)(error)),
             Err(ScanError::Damaged { position, reason }) => {

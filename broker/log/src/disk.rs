@@ -128,6 +128,13 @@ pub(crate) fn read_up_to(
     Ok(filled)
 }
 
+/// Whether the disk has these bytes no more, as for a bad sector: what was to be read is damaged. Any other error may pass.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let medium = [Errno::IO, Errno::NODATA, Errno::BADMSG, Errno::UCLEAN, Errno::ILSEQ];
+    error.raw_os_error().is_some_and(|code| medium.iter().any(|errno| errno.raw_os_error() == code))
+}
+
 /// Fills `buffer` from `position`; an error of kind `UnexpectedEof` if the file ends before.
 pub(crate) fn read_exact_at(file: &dyn DiskFile, buffer: &mut [u8], position: u64) -> io::Result<()> {
     let wanted = buffer.len();

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use klamm_records::BatchError;
 use uuid::Uuid;
 
+use crate::disk::is_unreadable;
+
 /// What is wrong with bytes on disk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
@@ -20,6 +22,9 @@ pub enum Damage {
         /// The offset that does.
         found: i64,
     },
+    /// The disk cannot read it, for example because of a bad sector.
+    #[error("the disk cannot read it")]
+    Unreadable,
     /// A batch has a smaller leader epoch than one before it, left over from before a truncation, or not the one that it must have.
     #[error("leader epoch {found} where {last} was expected")]
     LeaderEpoch {
@@ -203,4 +208,15 @@ pub enum ReadError {
     /// The log is offline, see [`LogError::Offline`].
     #[error("log is offline: {0}")]
     Offline(String),
+}
+
+impl ReadError {
+    /// Whether the copy is damaged: the bytes are wrong, or the disk cannot read them.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io { source, .. } => is_unreadable(source),
+            _ => false,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::ReadError;
 use crate::check::{Check, Frame, Progress, reads_are_checked};
-use crate::disk::{DiskFile, Wait, read_exact_at};
+use crate::disk::{DiskFile, Wait, is_unreadable, read_exact_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexView, OffsetEntry};
 use crate::scan::{Found, Scan, ScanError};
@@ -228,6 +228,10 @@ impl DiskRead {
     }
 
     fn io(&self, source: std::io::Error) -> ReadError {
+        if is_unreadable(&source) {
+            // Also what this process has written or checked itself: the next check tells where the sound part ends.
+            self.files.trust().doubt(self.frame.end);
+        }
         match source.kind() {
             ErrorKind::WouldBlock => ReadError::WouldBlock,
             _ => ReadError::Io { path: self.path(), source },

@@ -5,7 +5,7 @@ use std::io;
 use klamm_records::{BATCH_OVERHEAD, BatchError, BatchHeader};
 
 use crate::Damage;
-use crate::disk::{DiskFile, Wait, read_up_to};
+use crate::disk::{DiskFile, Wait, is_unreadable, read_up_to};
 use crate::mutation::{Mutation, is_active};
 
 /// Window of a walk from header to header: about one index interval.
@@ -119,7 +119,15 @@ impl<'a> Scan<'a> {
         if !inside {
             let wanted = usize::try_from(self.end - position).unwrap_or(usize::MAX).min(self.capacity);
             self.window.resize(wanted, 0);
-            let filled = read_up_to(self.file, &mut self.window, position, self.wait)?;
+            let filled = match read_up_to(self.file, &mut self.window, position, self.wait) {
+                // What is unreadable may lie behind what is needed.
+                Err(error) if is_unreadable(&error) && length < wanted => {
+                    self.window.truncate(length);
+                    read_up_to(self.file, &mut self.window, position, self.wait)
+                }
+                filled => filled,
+            };
+            let filled = filled.inspect_err(|_| self.window.clear())?;
             self.window.truncate(filled);
             self.window_at = position;
         }

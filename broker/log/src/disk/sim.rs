@@ -8,6 +8,7 @@ mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -113,6 +114,14 @@ impl SimDisk {
     /// Makes the next `count` reads fail with `EIO`.
     pub fn fail_reads(&self, count: u32) {
         self.state.lock().failing_reads = count;
+    }
+
+    /// Makes reads of these bytes of a file fail with `EIO`, as of a bad sector, until some of them are written anew.
+    pub fn fail_reads_of(&self, path: &Path, range: Range<usize>) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let inode = state.file(path)?;
+        state.contents(inode)?.unreadable = range;
+        Ok(())
     }
 
     /// Calls `hook` with the path of each file that is about to be opened, on the thread that opens it: it may wait there.

@@ -83,7 +83,7 @@ impl Suspects {
 impl Partition {
     /// What a client gets for a failed read. Damage is looked for at once.
     pub(super) fn read_failed(self: &Arc<Self>, error: ReadError) -> Refused {
-        if matches!(error, ReadError::Damaged { .. }) {
+        if error.is_damage() {
             let is_new = {
                 let mut state = self.state.lock();
                 let is_new = state.damage == Damage::None;
@@ -117,12 +117,17 @@ impl Partition {
                         return self.damaged(offset);
                     }
                     Err(error) => {
+                        // Not for ever: a replica that is suspected fetches nothing. The next read that fails suspects it anew.
                         warn!(topic = %self.topic, partition = self.index, %error, "not checked");
-                        return;
+                        return self.suspect_no_more();
                     }
                 }
             }
         }
+        self.suspect_no_more();
+    }
+
+    fn suspect_no_more(&self) {
         let mut state = self.state.lock();
         if state.damage == Damage::Suspected {
             state.damage = Damage::None;

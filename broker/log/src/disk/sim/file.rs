@@ -52,7 +52,12 @@ impl DiskFile for SimFile {
             if State::take_fault(&mut state.failing_reads) {
                 return Err(io_error());
             }
-            let contents = &state.contents(self.inode)?.cached;
+            let contents = state.contents(self.inode)?;
+            let from = usize::try_from(position).unwrap_or(usize::MAX);
+            if contents.is_unreadable(&(from..from.saturating_add(buffer.len()))) {
+                return Err(io_error());
+            }
+            let contents = &contents.cached;
             let start = usize::try_from(position).unwrap_or(usize::MAX).min(contents.len());
             let count = buffer.len().min(contents.len() - start);
             buffer[..count].copy_from_slice(&contents[start..start + count]);

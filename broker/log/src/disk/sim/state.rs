@@ -36,6 +36,8 @@ pub(super) struct Contents {
     pub(super) unsynced: Vec<Change>,
     /// What a failed sync left in the cache without a claim to the disk: no later sync writes it, only a new write does.
     pub(super) dropped: Vec<Range<usize>>,
+    /// What no read gets, until it is written anew or cut off.
+    pub(super) unreadable: Range<usize>,
 }
 
 impl Contents {
@@ -61,8 +63,17 @@ impl Contents {
         }
     }
 
+    /// Whether a read of these bytes meets something unreadable.
+    pub(super) fn is_unreadable(&self, read: &Range<usize>) -> bool {
+        let bad = self.unreadable.start..self.unreadable.end.min(self.cached.len());
+        bad.start.max(read.start) < bad.end.min(read.end)
+    }
+
     /// These bytes are written anew.
     pub(super) fn claim(&mut self, written: &Range<usize>) {
+        if self.is_unreadable(written) {
+            self.unreadable = 0..0;
+        }
         if self.dropped.is_empty() {
             return;
         }

@@ -130,10 +130,10 @@ impl Replicas {
 
     fn partition_changed(&self, change: &PartitionDelta, meta: &PartitionMeta, image: &Image) {
         if !meta.replicas.contains(&self.node_id) {
-            if self.is_settled() {
-                if let Some(partition) = self.find(&change.topic.id, change.partition) {
-                    self.remove(&partition, Reason::Reassigned);
-                }
+            if self.is_settled()
+                && let Some(partition) = self.find(&change.topic.id, change.partition)
+            {
+                self.remove(&partition, Reason::Reassigned);
             }
         } else if let Some(partition) = self.find(&change.topic.id, change.partition) {
             if change.old.is_none() {

@@ -90,6 +90,23 @@ async fn a_damaged_copy_that_nobody_wants_any_more_is_let_go() {
     eventually("nobody holds it", || partition.strong_count() == 0).await;
 }
 
+/// The disk cannot read a sector any more that this very process has written, or has checked before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_cannot_read_a_sector_hands_its_copy_over() {
+    let cluster = filled(&[0, 1, 2]).await;
+    let sound = bytes_of(&cluster, 1);
+    cluster.partition(0).change(|state, _, _| state.log.set_tail_cache_limit(0));
+    cluster.disks[0].fail_reads_of(Path::new(SEGMENT), 2_000..2_512).unwrap();
+    let end = cluster.partition(0).log_end_offset();
+    let refused =
+        (0..end).find_map(|offset| cluster.partition(0).fetch_blocking(&FetchOne::at(offset)).err());
+    assert_eq!(refused.expect("some are not readable").code, ErrorCode::KafkaStorageError);
+    eventually("another leads", || cluster.partition(1).led_epoch().is_some()).await;
+    eventually("the copy is whole again", || bytes_of(&cluster, 0) == sound).await;
+    eventually("it is back in the ISR", || cluster.isr() == [0, 1, 2]).await;
+    assert!(!cluster.registry(0).is_offline());
+}
+
 /// A consumer's read of one batch.
 struct FetchOne;
 
