@@ -22,6 +22,9 @@ pub enum QuorumError {
     /// The number is not a request of the quorum.
     #[error("request {0} does not belong to the metadata quorum")]
     UnknownRequest(i16),
+    /// A request was not answered in time; whether it has had an effect is unknown.
+    #[error("the request took too long")]
+    TooSlow,
     /// A message claims to come from this node, or from somebody else than its sender.
     #[error("node {0} is not another member of this metadata quorum")]
     NotAPeer(i32),

@@ -51,9 +51,16 @@ fn read_exact_at(file: &dyn DiskFile, buffer: &mut [u8], position: u64) -> io::R
 /// Replaces the file; its new contents and its name are durable afterwards.
 pub(crate) fn write_atomic(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_added_extension("tmp");
-    let file = disk.open(&temporary, OpenMode::Replace)?;
-    write_all_at(&*file, bytes, 0)?;
-    file.sync_data()?;
+    let write = || {
+        let file = disk.open(&temporary, OpenMode::Replace)?;
+        write_all_at(&*file, bytes, 0)?;
+        file.sync_data()
+    };
+    if let Err(error) = write() {
+        // What was written of it may be the last room on the disk. The failure that counts is the first.
+        let _ = disk.remove_file(&temporary);
+        return Err(error);
+    }
     disk.rename(&temporary, path)?;
     path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
 }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::codec::Reader;
+use crate::room::is_full;
 use crate::runtime::blocking;
 use crate::{QuorumError, files, sealed};
 
@@ -44,15 +45,21 @@ impl FoundingFile {
         *self.kept.lock()
     }
 
-    /// Makes the founding durable that an image has, unless it is already.
+    /// Makes the founding durable that an image has, unless it is already. On a full disk it is tried again with the next image:
+    /// the log has it, too.
     pub(crate) async fn keep(self: &Arc<Self>, founding: Option<Uuid>) -> io::Result<()> {
         let Some(id) = founding.filter(|_| founding != self.kept()) else { return Ok(()) };
         let file = Arc::clone(self);
-        blocking(move || {
+        let write = move || {
             files::write_atomic(&*file.disk, &file.path, &sealed::seal(|out| out.put_u128(id.as_u128())))
-        })
-        .await?;
-        *self.kept.lock() = Some(id);
+        };
+        match blocking(write).await {
+            Ok(()) => *self.kept.lock() = Some(id),
+            Err(error) if is_full(&error) => {
+                tracing::warn!(path = %self.path.display(), "the disk is full: the founding is kept beside the log later");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 }

@@ -6,8 +6,9 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Before the second try; twice as long before each further one, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Who writes, and whether it may wait.
 #[derive(Debug, Default)]
@@ -26,12 +27,12 @@ impl Room {
     /// # Errors
     /// Any other than that of a full disk at once; that one when the process stops.
     pub(crate) fn wait_for<T>(&self, what: &str, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-        let mut has_warned = false;
+        let mut pause = FIRST_PAUSE;
         loop {
             let result = work();
             let is_full = result.as_ref().is_err_and(is_full);
             if !is_full {
-                if has_warned {
+                if pause > FIRST_PAUSE {
                     tracing::info!("{what}: there is room on the disk again");
                 }
                 return result;
@@ -39,16 +40,17 @@ impl Room {
             if self.is_closing.load(Ordering::Relaxed) {
                 return result;
             }
-            if !has_warned {
+            if pause == FIRST_PAUSE {
                 tracing::error!("{what}: the disk is full; this controller waits until there is room");
-                has_warned = true;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pause);
+            pause = (2 * pause).min(LAST_PAUSE);
         }
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
+/// Whether nothing but room is missing.
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 

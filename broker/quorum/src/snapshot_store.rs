@@ -71,6 +71,11 @@ impl SnapshotStore {
 
     /// Makes `image` the newest snapshot, unless a newer one is there already.
     pub(crate) fn save(&self, meta: &SnapshotMeta, image: &[u8]) -> io::Result<()> {
+        self.room.wait_for("a snapshot of the metadata", || self.try_save(meta, image))
+    }
+
+    /// Nothing waits for room with the file locked: who reads the snapshot of before may not wait at all.
+    fn try_save(&self, meta: &SnapshotMeta, image: &[u8]) -> io::Result<()> {
         let _file = self.file.lock();
         let Some(last) = meta.last_log_id else { return Ok(()) };
         if self.last_log_id() >= Some(last) {
@@ -81,8 +86,7 @@ impl SnapshotStore {
         if mutation::is_active(Mutation::SnapshotNotSynced) {
             files::write_unsynced(&*self.disk, &path, &bytes)?;
         } else {
-            let write = || files::write_atomic(&*self.disk, &path, &bytes);
-            self.room.wait_for("a snapshot of the metadata", write)?;
+            files::write_atomic(&*self.disk, &path, &bytes)?;
         }
         *self.current.lock() = Some(meta.clone());
         self.remove_others(&name)
@@ -137,4 +141,43 @@ fn decode(bytes: Bytes) -> Option<Snapshot> {
     let snapshot = reader.bytes().ok()?;
     reader.finish().ok()?;
     Some(Snapshot { meta, snapshot })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use klamm_log::SimDisk;
+
+    use super::*;
+    use crate::types::log_id;
+
+    #[test]
+    fn a_snapshot_that_waits_for_room_takes_none_and_hides_none() {
+        let (disk, dir) = (SimDisk::new(1), Path::new("/data"));
+        files::create_dir(&disk, dir).expect("created");
+        let store = Arc::new(SnapshotStore::open(Arc::new(disk.clone()), dir).expect("opens"));
+        let meta = |index| SnapshotMeta { last_log_id: Some(log_id(1, index)), ..SnapshotMeta::default() };
+        store.save(&meta(5), &[5; 100]).expect("there is room");
+        disk.set_capacity(disk.used() + 50);
+        let waiting = {
+            let (store, meta) = (Arc::clone(&store), meta(9));
+            std::thread::spawn(move || store.save(&meta, &[9; 100]))
+        };
+        let end = Instant::now() + Duration::from_millis(400);
+        while Instant::now() < end {
+            let snapshot = store.read().expect("reads").expect("the one of before");
+            assert_eq!(snapshot.snapshot, vec![5; 100]);
+        }
+        assert!(!waiting.is_finished(), "there is no room");
+        // It may be trying at this very moment.
+        let takes_none = (0..1_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            disk.list(dir).expect("lists").len() == 1
+        });
+        assert!(takes_none, "{:?}", disk.list(dir));
+        disk.set_capacity(u64::MAX);
+        waiting.join().expect("no panic").expect("there is room again");
+        assert_eq!(store.read().expect("reads").expect("the new one").snapshot, vec![9; 100]);
+    }
 }

@@ -1,9 +1,10 @@
 //! MetadataFetch (1010): a node that is no voter follows the committed metadata log.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_quorum::{Fetched, Quorum, ReplicaProgress};
+use klamm_quorum::{Fetched, Quorum, QuorumError, ReplicaProgress};
 use klamm_wire::messages::metadata_fetch_request::MetadataFetchRequest;
 use klamm_wire::messages::metadata_fetch_response::{KnownController, MetadataBatch, MetadataFetchResponse};
 use klamm_wire::{ErrorCode, Str};
@@ -41,7 +42,12 @@ pub async fn answer(
         ..MetadataFetchResponse::default()
     };
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
-    match quorum.read_committed(request.offset, max_bytes) {
+    let (log, offset) = (quorum.clone(), request.offset);
+    // A snapshot is read from the disk: that is nothing for the thread on which heartbeats are sent.
+    let read = tokio::task::spawn_blocking(move || log.read_committed(offset, max_bytes));
+    let failed = |error| QuorumError::Storage { what: "reading".to_owned(), source: io::Error::other(error) };
+    let read = read.await.unwrap_or_else(|error| Err(failed(error)));
+    match read {
         Ok(Fetched::Batches(batches)) => response.batches = batches.into_iter().map(batch).collect(),
         Ok(Fetched::Snapshot { offset, epoch, bytes }) => {
             response.snapshot_offset = offset;

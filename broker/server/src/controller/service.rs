@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use klamm_metadata::controller::{Command, Reply};
-use klamm_quorum::{Parcel, Quorum};
+use klamm_quorum::{Parcel, Quorum, QuorumError};
 use klamm_wire::catalogue::Listener;
 use klamm_wire::messages as m;
 use klamm_wire::messages::envelope_request::EnvelopeRequest;
@@ -27,6 +27,10 @@ use crate::net::connection::{Handled, Outcome, Peer, Service};
 
 /// How long a silent broker is shown among those that observe the quorum.
 const OBSERVED: Duration = Duration::from_secs(300);
+
+/// How long a call of another controller may take, and one that carries a snapshot: longer than who calls waits.
+const RAFT_PATIENCE: Duration = Duration::from_secs(10);
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(90);
 
 /// The controller's service.
 #[derive(Clone)]
@@ -298,7 +302,11 @@ impl Inner {
         if !is_me {
             return (ErrorCode::InvalidRequest, Parcel::default());
         }
-        match self.quorum.handle_rpc(api, request).await {
+        // Who asked has given up by then. A voter that waits for room on its disk must not keep the connections of all that ask.
+        let patience = if api == klamm_quorum::api::SNAPSHOT { SNAPSHOT_PATIENCE } else { RAFT_PATIENCE };
+        let handled = tokio::time::timeout(patience, self.quorum.handle_rpc(api, request));
+        let handled = handled.await.unwrap_or(Err(QuorumError::TooSlow));
+        match handled {
             Ok(answer) => (ErrorCode::None, answer),
             Err(error) => {
                 tracing::debug!(%error, api, "raft call refused");
