@@ -172,7 +172,8 @@ impl Log {
             recovery_point,
             rewrites,
             cuts: !options.clean_shutdown,
-            knows_epochs: !report.rebuilt_epochs,
+            // None are known where all records have been deleted, though some may still be in the files.
+            knows_epochs: !self.epochs.entries().is_empty(),
             refuse_damage,
         };
         let loader = Loader {

@@ -98,7 +98,7 @@ impl Log {
             recovery_point: i64::MAX,
             rewrites: false,
             cuts: true,
-            knows_epochs: true,
+            knows_epochs: !self.epochs.entries().is_empty(),
             refuse_damage: true,
         };
         let loader = Loader {
