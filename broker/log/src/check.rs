@@ -234,7 +234,8 @@ impl SegmentCheck {
                 self.files.trust().accept();
                 Ok(Checked::Done)
             }
-            Err(ScanError::Io(error)) if is_unreadable(&error) => {
+            // Only of the batches: what lies beside them can be made anew from them.
+            Err(ScanError::Io(error)) if is_unreadable(&error) && self.indexes.is_some() => {
                 let (offset, position) = (self.progress.confirmed, self.progress.position);
                 Ok(Checked::Damaged { offset, path, position, reason: Damage::Unreadable })
             }
@@ -267,8 +268,11 @@ impl SegmentCheck {
             return Ok(false);
         }
         for offset in &self.snapshots {
-            let contents = self.files.read_beside(*offset, names::SNAPSHOT)?;
-            if contents.is_some_and(|contents| snapshot::decode(&contents).is_none()) {
+            let is_broken = match self.files.read_beside(*offset, names::SNAPSHOT) {
+                Err(error) if is_unreadable(&error) => true,
+                contents => contents?.is_some_and(|contents| snapshot::decode(&contents).is_none()),
+            };
+            if is_broken {
                 self.broken.push(*offset);
             }
         }

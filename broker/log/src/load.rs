@@ -13,7 +13,7 @@ use klamm_records::BatchHeader;
 
 use self::repair::settle_segment;
 use self::walk_start::WalkStart;
-use crate::disk::{Disk, OpenMode, read_file, remove_if_exists};
+use crate::disk::{Disk, OpenMode, is_unreadable, read_file, remove_if_exists};
 use crate::epochs::EpochCache;
 use crate::files::SegmentFiles;
 use crate::producer::ProducerStates;
@@ -143,7 +143,11 @@ impl Loader<'_> {
         let usable = |offset: &i64| (first..=self.limits.trusted).contains(offset);
         for offset in loaded.snapshots.iter().rev().copied().filter(usable) {
             let path = self.path(offset, names::SNAPSHOT);
-            let contents = read_file(&**self.disk, &path).map_err(LogError::io("read", &path))?;
+            let contents = match read_file(&**self.disk, &path) {
+                // One before it is as good; it only takes longer.
+                Err(error) if is_unreadable(&error) => continue,
+                contents => contents.map_err(LogError::io("read", &path))?,
+            };
             if let Some(producers) = snapshot::decode(&contents) {
                 loaded.producers = producers;
                 loaded.resumed_at = offset;

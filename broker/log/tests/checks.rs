@@ -218,6 +218,20 @@ fn no_flipped_bit_of_a_producer_snapshot_stays() {
 }
 
 #[test]
+fn a_producer_snapshot_that_cannot_be_read_costs_no_record_and_no_start() {
+    let (sim, disk, kept, end) = closed_log(80);
+    for path in files(&disk, ".snapshot") {
+        let written = contents(&disk, &path);
+        sim.fail_reads_of(&path, 0..written.len()).expect("it is there");
+        let mut log = reopen(&disk, end);
+        assert_eq!((check_all(&mut log).0, log.end_offset()), (None, end), "{}", path.display());
+        assert!(!files(&disk, ".snapshot").contains(&path), "{}", path.display());
+        assert!(read_each(&log).into_iter().map(|(at, bytes)| (at, bytes.expect("sound"))).eq(kept.clone()));
+        put(&disk, &path, &written);
+    }
+}
+
+#[test]
 fn leader_epochs_that_are_not_what_was_written_are_built_from_the_batches() {
     let (sim, disk, kept, end) = closed_log(80);
     let path = Path::new(DIR).join("leader-epoch-checkpoint");

@@ -26,7 +26,7 @@ pub async fn replay(log: Arc<Partition>, leader_epoch: i32, shard: GroupShard) -
     Ok(shard)
 }
 
-fn replay_blocking(log: &Partition, mut shard: GroupShard) -> Result<(GroupShard, i64), String> {
+fn replay_blocking(log: &Arc<Partition>, mut shard: GroupShard) -> Result<(GroupShard, i64), String> {
     let mut position = log.log_start_offset();
     let end = log.log_end_offset();
     while position < end {

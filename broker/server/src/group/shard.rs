@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -23,10 +23,12 @@ const MAX_BURST: usize = 256;
 
 /// How long requests wait for a shard to load before they are told to try again.
 const LOAD_PATIENCE: Duration = Duration::from_secs(1);
-/// Pause before a shard that ended is loaded again; twice as long after every load that fails.
+/// Pause before a shard that ended is loaded again; twice as long when it did not last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
-const LAST_PAUSE: Duration = Duration::from_secs(16);
+/// The longest pause: loading costs as much as what is in the log, waiting costs members of groups their time.
+const LAST_PAUSE: Duration = Duration::from_secs(4);
+/// A shard that served so long has lasted.
+const LASTING: Duration = Duration::from_secs(30);
 /// Bytes of records put into one batch.
 const MAX_BATCH_BYTES: usize = 512 << 10;
 /// Bytes that a record takes beside its key and value, at most.
@@ -64,6 +66,8 @@ pub struct ShardTask {
     leader_epoch: i32,
     log: Arc<Partition>,
     inbox: mpsc::UnboundedReceiver<Message>,
+    /// What came while the shard was loading.
+    held: Vec<Message>,
     shard: GroupShard,
     waiting: HashMap<u64, (u64, oneshot::Sender<Result<GroupReply, ErrorCode>>)>,
     writes: FuturesOrdered<Write>,
@@ -80,7 +84,8 @@ impl ShardTask {
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
         let (shard, waiting, writes) = (GroupShard::default(), HashMap::new(), FuturesOrdered::new());
-        Self { config, partition, leader_epoch, log, inbox, shard, waiting, writes, next_token: 1 }
+        let held = Vec::new();
+        Self { config, partition, leader_epoch, log, inbox, held, shard, waiting, writes, next_token: 1 }
     }
 
     /// Loads and serves, until this broker leads no more or the inbox is closed. A write that is refused or fails leaves the
@@ -88,17 +93,17 @@ impl ShardTask {
     pub async fn run(mut self) {
         let mut pause = Duration::ZERO;
         loop {
+            let mut has_lasted = false;
             match self.load(pause).await {
-                Ok(held) => {
-                    let Err(error) = self.serve(held).await else { return };
+                Ok(()) => {
+                    let since = Instant::now();
+                    let Err(error) = self.serve().await else { return };
                     info!(partition = self.partition, %error, "group shard ended");
-                    pause = FIRST_PAUSE;
+                    has_lasted = since.elapsed() >= LASTING;
                 }
-                Err(error) => {
-                    warn!(partition = self.partition, %error, "group shard not loaded");
-                    pause = (2 * pause).clamp(FIRST_PAUSE, LAST_PAUSE);
-                }
+                Err(error) => warn!(partition = self.partition, %error, "group shard not loaded"),
             }
+            pause = if has_lasted { FIRST_PAUSE } else { (2 * pause).clamp(FIRST_PAUSE, LAST_PAUSE) };
             if self.inbox.is_closed() || !self.leads() {
                 return;
             }
@@ -120,34 +125,44 @@ impl ShardTask {
     }
 
     /// Replays the log after a pause. Requests that come meanwhile wait a little, then are told to try again: most loads
-    /// are over before a client could ask twice. Returns those that still wait.
-    async fn load(&mut self, pause: Duration) -> Result<Vec<Message>, String> {
+    /// are over before a client could ask twice. What still waits is held.
+    async fn load(&mut self, pause: Duration) -> Result<(), String> {
         let (log, leader_epoch) = (Arc::clone(&self.log), self.leader_epoch);
         let shard = GroupShard::new(self.config.clone());
         let mut load = Box::pin(async move {
             tokio::time::sleep(pause).await;
             loader::replay(log, leader_epoch, shard).await
         });
-        let mut held = Vec::new();
         let mut patience = Box::pin(tokio::time::sleep(LOAD_PATIENCE));
         loop {
             tokio::select! {
                 loaded = &mut load => {
                     self.shard = loaded?;
-                    return Ok(held);
+                    return Ok(());
                 }
-                () = &mut patience, if !patience.is_elapsed() => refuse(&mut held),
+                () = &mut patience, if !patience.is_elapsed() => refuse(&mut self.held),
                 message = self.inbox.recv() => {
-                    held.push(message.ok_or("no longer the leader")?);
+                    self.hold(message.ok_or("no longer the leader")?);
                     if patience.is_elapsed() {
-                        refuse(&mut held);
+                        refuse(&mut self.held);
                     }
                 }
             }
         }
     }
 
-    async fn serve(&mut self, mut burst: Vec<Message>) -> Result<(), ErrorCode> {
+    /// Loading may take as long as a replica is away, so that only what still means something is held.
+    fn hold(&mut self, message: Message) {
+        match message {
+            Message::ConnectionClosed(gone) => self
+                .held
+                .retain(|held| !matches!(held, Message::Request { connection, .. } if *connection == gone)),
+            message => self.held.push(message),
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), ErrorCode> {
+        let mut burst = std::mem::take(&mut self.held);
         let effects = self.shard.on_loaded(now());
         self.carry_out(effects)?;
         self.take(&mut burst)?;

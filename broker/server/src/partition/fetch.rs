@@ -117,9 +117,15 @@ impl Partition {
     ///
     /// # Errors
     /// `OFFSET_OUT_OF_RANGE` or `KAFKA_STORAGE_ERROR`.
-    pub fn read_for_replay(&self, from: i64, max_bytes: usize, end: i64) -> Result<(Bytes, i64), Refused> {
-        let plan = self.state.lock().log.plan_read(from, max_bytes, end)?;
-        let read = carry_out(plan, Wait::Allowed)?;
+    pub fn read_for_replay(
+        self: &Arc<Self>,
+        from: i64,
+        max_bytes: usize,
+        end: i64,
+    ) -> Result<(Bytes, i64), Refused> {
+        let plan = self.state.lock().log.plan_read(from, max_bytes, end);
+        let read = plan.and_then(|plan| carry_out(plan, Wait::Allowed));
+        let read = read.map_err(|error| self.read_failed(error))?;
         let bytes = read.to_bytes().map_err(|e| Refused::new(ErrorCode::KafkaStorageError, e.to_string()))?;
         Ok((bytes, read.next_offset))
     }
