@@ -128,6 +128,11 @@ pub(crate) fn read_up_to(
     Ok(filled)
 }
 
+/// Whether nothing but room is missing: a full disk, or a quota that is used up.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 /// Whether the disk has these bytes no more, as for a bad sector: what was to be read is damaged. Any other error may pass.
 pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     use rustix::io::Errno;

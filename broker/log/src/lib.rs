@@ -54,7 +54,9 @@ pub use atomic_file::replace as replace_file;
 pub use check::{Checked, SegmentCheck};
 pub use compaction::{CompactionJob, CompactionOutcome};
 pub use config::LogConfig;
-pub use disk::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode, RealDisk, SimDisk, Wait, read_file_if_exists};
+pub use disk::{
+    DirEntry, Disk, DiskFile, DiskSpace, OpenMode, RealDisk, SimDisk, Wait, is_full, read_file_if_exists,
+};
 pub use epochs::EpochEntry;
 pub use error::{AppendError, Damage, LogError, ReadError};
 pub use load::Cut;

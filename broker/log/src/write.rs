@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::atomic_file::rename_into_place;
-use crate::disk::{Disk, OpenMode, remove_if_exists, write_all_at};
+use crate::disk::{Disk, OpenMode, is_full, remove_if_exists, write_all_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexEntry, IndexWrite, OffsetEntry, TimeEntry};
 use crate::mutation::{Mutation, is_active};
@@ -94,9 +94,7 @@ impl WriteJob {
     /// Does the work. Blocks.
     pub fn run(self) -> WriteOutcome {
         let result = match self.write() {
-            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-                Err(WriteFailure::DiskFull(error))
-            }
+            Err(error) if is_full(&error) => Err(WriteFailure::DiskFull(error)),
             // A failed sync is final whatever its reason: the kernel may have dropped the dirty pages.
             other => other.and_then(|()| self.sync_or_retry()).map_err(WriteFailure::Fatal),
         };

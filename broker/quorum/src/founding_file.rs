@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::BufMut;
-use klamm_log::Disk;
+use klamm_log::{Disk, is_full};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::codec::Reader;
-use crate::room::is_full;
 use crate::runtime::blocking;
 use crate::{QuorumError, files, sealed};
 

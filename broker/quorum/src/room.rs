@@ -2,9 +2,11 @@
 //! a voter is slow, not lost; if it stopped, three nodes that fill up together would lose the quorum with which an operator
 //! frees space.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use klamm_log::is_full;
 
 /// Before the second try; twice as long before each further one, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -49,13 +51,10 @@ impl Room {
     }
 }
 
-/// Whether nothing but room is missing.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]

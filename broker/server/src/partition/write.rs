@@ -1,11 +1,10 @@
 //! One write of a partition's log, on a thread of the IO engine.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_log::{LogDirError, LogError, WriteJob};
+use klamm_log::{LogDirError, LogError, WriteJob, is_full};
 use klamm_wire::ErrorCode;
 use tracing::{error, info, warn};
 
@@ -131,8 +130,4 @@ fn is_disk_full(error: &LogError) -> bool {
 
 fn is_dir_full(error: &LogDirError) -> bool {
     matches!(error, LogDirError::Io { source, .. } if is_full(source))
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
