@@ -79,8 +79,26 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Like [`read_at`](Self::read_at), but from memory alone: `None` if it would have to wait for the disk, or cannot
     /// be told. May return fewer bytes than asked for.
     fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>>;
-    /// Tells the system that the range will be read soon. Whether that helps shows only when it is read.
-    fn prefetch(&self, _position: u64, _length: u64) {}
+    /// Brings the range into memory, as far as the file goes, without a copy of it where the system knows how; waits for the disk.
+    fn warm(&self, position: u64, length: u64) -> io::Result<()> {
+        let mut buffer = [0; WARM_STEP];
+        let (mut at, end) = (position, position.saturating_add(length));
+        while at < end {
+            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+            let count = self.read_at(buffer.get_mut(..wanted).unwrap_or_default(), at)?;
+            if count == 0 {
+                break;
+            }
+            at += count as u64;
+        }
+        Ok(())
+    }
+    /// Whether the range is in memory, as both ends of it show: systems read files ahead, so what lies between is almost always
+    /// there as well. Does not wait.
+    fn is_warm(&self, position: u64, length: u64) -> bool {
+        let last = position.saturating_add(length).saturating_sub(1);
+        [position, last].iter().all(|at| matches!(self.try_read_at(&mut [0], *at), Ok(Some(1))))
+    }
     /// Writes some of the buffers, at most 1024 of them, at `position`; returns how many bytes it took.
     fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
     /// Makes the contents durable.
@@ -96,6 +114,9 @@ pub trait DiskFile: Debug + Send + Sync {
     /// The descriptor, for `sendfile(2)`; `None` if there is none.
     fn as_raw(&self) -> Option<BorrowedFd<'_>>;
 }
+
+/// Bytes that are read at a time to have them in memory.
+const WARM_STEP: usize = 16 * 1024;
 
 /// Whether a read may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

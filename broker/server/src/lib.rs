@@ -20,6 +20,7 @@ pub mod allocator;
 mod alter_partition;
 mod api;
 mod clock;
+mod cold;
 pub mod config;
 mod controller;
 mod group;

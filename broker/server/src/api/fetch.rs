@@ -16,6 +16,7 @@ use super::nearby;
 use super::sessions::{Plan, TopicKey, Wanted};
 use super::{Context, decode, encode};
 use crate::clock::steady_ms;
+use crate::cold::cold_read;
 use crate::net::connection::{Handled, Outcome};
 use crate::node::Node;
 use crate::partition::{FetchRead, Fetched, Parked, Partition, Reader, Refused};
@@ -165,7 +166,7 @@ async fn read_cold(node: &Arc<Node>, plan: &Plan, limits: &Limits, pass: Pass) -
             left = left.saturating_sub(max_bytes);
         }
     }
-    let reads = tokio::task::spawn_blocking(move || {
+    let reads = cold_read(move || {
         jobs.into_iter()
             .map(|(position, partition, read)| (position, partition.fetch_blocking(&read)))
             .collect::<Vec<_>>()

@@ -10,14 +10,11 @@ use rustix::net::{SendAncillaryBuffer, SendFlags};
 use smallvec::SmallVec;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+
+use crate::cold::{cold_read, cold_read_if_idle};
 
 /// Slices given to one vectored write.
 const MAX_SLICES: usize = 64;
-/// Bytes of a cold file after which it is asked again whether they have come.
-const WARM_STEP: usize = 64 * 1024;
-/// Reads of cold files that may be under way at once.
-static COLD_READS: Semaphore = Semaphore::const_new(8);
 
 /// A range of a segment file that a response refers to.
 #[derive(Clone)]
@@ -88,46 +85,29 @@ enum Sendable {
 
 /// Decides without blocking whether the range is in the page cache; if not, has it read by a thread that may block.
 async fn sendable(range: &FileRange) -> io::Result<Sendable> {
-    if range.file.as_raw().is_some() && is_cached(range) {
+    let length = range.length as u64;
+    if range.file.as_raw().is_some() && range.file.is_warm(range.position, length) {
         return Ok(Sendable::Cached);
     }
-    let _permit = COLD_READS.acquire().await.map_err(io::Error::other)?;
     let range = range.clone();
-    let read = tokio::task::spawn_blocking(move || match range.file.as_raw() {
-        Some(_) => warm(&range).map(|()| Sendable::Cached),
+    cold_read(move || match range.file.as_raw() {
+        Some(_) => range.file.warm(range.position, length).map(|()| Sendable::Cached),
         None => read(&range).map(Sendable::Read),
-    });
-    read.await.map_err(io::Error::other)?
-}
-
-/// Probes both ends of the range; the kernel reads files ahead, so what lies between is almost always there as well.
-fn is_cached(range: &FileRange) -> bool {
-    let last = range.position + range.length.saturating_sub(1) as u64;
-    [range.position, last].iter().all(|at| matches!(range.file.try_read_at(&mut [0u8; 1], *at), Ok(Some(1))))
+    })
+    .await?
 }
 
 /// Who reads a file mostly goes on: if what comes two ranges later is not in memory yet, it is fetched from the disk while this
-/// range and the next one are sent. At the end of the file there is nothing to fetch.
+/// range and the next one are sent. Once the kernel reads ahead by itself there is nothing to do, nor at the end of the file;
+/// behind others' reads nobody waits.
 fn read_ahead(range: &FileRange) {
     let (end, length) = (range.position + range.length as u64, range.length as u64);
     if !matches!(range.file.try_read_at(&mut [0u8; 1], end + length), Ok(None)) {
         return;
     }
     let file = Arc::clone(&range.file);
-    // Submitting reads may block. Whoever needs the range waits for it by itself.
-    drop(tokio::task::spawn_blocking(move || file.prefetch(end, 2 * length)));
-}
-
-/// Brings the range into the page cache without copying it.
-fn warm(range: &FileRange) -> io::Result<()> {
-    range.file.prefetch(range.position, range.length as u64);
-    let last = range.position + range.length.saturating_sub(1) as u64;
-    for at in (range.position..last).step_by(WARM_STEP).chain([last]) {
-        if range.file.read_at(&mut [0u8; 1], at)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(())
+    // Whoever needs the range meets its errors.
+    cold_read_if_idle(move || drop(file.warm(end, 2 * length)));
 }
 
 fn read(range: &FileRange) -> io::Result<Bytes> {

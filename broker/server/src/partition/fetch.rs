@@ -107,9 +107,7 @@ impl Partition {
             let plan = self.throttle(state, read, &mut fetched, plan, steady_ms);
             Ok::<_, Refused>((fetched, plan))
         })?;
-        let fetched = run(fetched, plan, read, Wait::Allowed).map_err(|error| self.read_failed(error))?;
-        fetched.chunks.iter().for_each(prefetch);
-        Ok(fetched)
+        run(fetched, plan, read, Wait::Allowed).map_err(|error| self.read_failed(error))
     }
 
     /// Reads whole batches from `from`, below `end`, for the broker itself; may wait for the disk. Returns the bytes and
@@ -128,13 +126,6 @@ impl Partition {
         let read = read.map_err(|error| self.read_failed(error))?;
         let bytes = read.to_bytes().map_err(|e| Refused::new(ErrorCode::KafkaStorageError, e.to_string()))?;
         Ok((bytes, read.next_offset))
-    }
-}
-
-/// Starts reading what will be sent and, because who reads a cold file mostly goes on, as much behind it.
-fn prefetch(chunk: &Chunk) {
-    if let Chunk::File { file, position, length } = chunk {
-        file.prefetch(*position, 2 * *length as u64);
     }
 }
 
