@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::latency::{self, Pace};
-use crate::matrix::{Client, Matrix, NEVER, Step, steps};
+use crate::matrix::{Choice, Client, Matrix, NEVER, Step, steps};
 use crate::outage::{self, Victim};
 use crate::peers::{Cluster, Kind, Site};
 use crate::report::{Figure, Results, rows};
@@ -44,6 +44,8 @@ pub struct Comparison {
     pub parts: Vec<Part>,
     /// Brokers to run.
     pub kinds: Vec<Kind>,
+    /// Steps of the cells to run.
+    pub choice: Choice,
 }
 
 impl Comparison {
@@ -146,7 +148,8 @@ impl Comparison {
         nodes.iter().try_for_each(Matrix::warm_up)?;
         for (part, client) in [(Part::Java, Client::Java), (Part::Native, Client::Native)] {
             if self.wants(part) {
-                steps().iter().try_for_each(|step| self.alternate(client, step, &nodes, sides))?;
+                let mut chosen = steps().into_iter().filter(|step| self.choice.takes(step));
+                chosen.try_for_each(|step| self.alternate(client, &step, &nodes, sides))?;
             }
         }
         for (side, cluster) in sides.iter_mut().zip(&clusters) {

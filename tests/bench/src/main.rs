@@ -25,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
 use compare::{Comparison, Part};
 use consume::Passes;
 use load::{CONNECTIONS, Limit, Shape, Throughput};
+use matrix::Choice;
 use peers::{Kind, Programs, Site};
 
 /// Measure Klamm beside Apache Kafka, or put load on any broker.
@@ -82,6 +83,8 @@ struct CompareArgs {
     /// Only measure this broker: the other's column stays empty.
     #[arg(long)]
     only: Option<Kind>,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 #[derive(Args)]
@@ -129,7 +132,14 @@ fn comparison(args: CompareArgs) -> Result<Comparison> {
     // The brokers run elsewhere: relative paths would mislead them.
     let scratch = args.scratch.canonicalize()?;
     let site = Site { programs: Programs { class_path: args.class_path, klamm }, scratch };
-    Ok(Comparison { site, scale: args.scale, rounds: args.rounds.into(), parts: args.parts, kinds })
+    Ok(Comparison {
+        site,
+        scale: args.scale,
+        rounds: args.rounds.into(),
+        parts: args.parts,
+        kinds,
+        choice: args.choice,
+    })
 }
 
 fn print_rate(rate: &Throughput) -> Result<()> {

@@ -8,13 +8,13 @@ use crate::admin::{Topic, create_ready_topic, delete_topic};
 use crate::consume::{self, Passes};
 use crate::load::{CONNECTIONS, Limit, Shape, Throughput};
 use crate::peers::{Cluster, Programs};
-use crate::process::{make_cold, settle, touch_memory};
+use crate::process::{Reserve, make_cold, settle};
 use crate::{java, produce};
 
 /// Record bytes of a warm-up, whatever the scale: the JVM's compiler counts calls, not shares.
 const WARM_UP: u64 = 300_000_000;
 /// Memory that is touched before a cell that produces.
-const TOUCHED: u64 = 1 << 30;
+const RESERVED: u64 = 1 << 30;
 /// Partitions of the benched topics.
 const PARTITIONS: i32 = 6;
 /// Kafka's "never by count".
@@ -88,6 +88,38 @@ pub enum Step {
     },
 }
 
+/// What a step does to its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Action {
+    /// It fills it.
+    Produce,
+    /// It reads it.
+    Consume,
+}
+
+/// Which steps are wanted; by default all.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Choice {
+    /// Only cells of records of so many bytes.
+    #[arg(long, value_delimiter = ',')]
+    records: Vec<usize>,
+    /// Only cells that do this.
+    #[arg(long)]
+    action: Option<Action>,
+}
+
+impl Choice {
+    /// Whether a step is wanted.
+    pub fn takes(&self, step: &Step) -> bool {
+        let (record, action) = match step {
+            Step::Produce { shape, .. } => (shape.record, Action::Produce),
+            Step::Consume { record, .. } => (*record, Action::Consume),
+        };
+        (self.records.is_empty() || self.records.contains(&record))
+            && self.action.is_none_or(|only| only == action)
+    }
+}
+
 /// Every step, in the order of the table.
 pub fn steps() -> Vec<Step> {
     let mut steps = Vec::new();
@@ -152,11 +184,12 @@ impl Matrix<'_> {
         self.create(&topic, flush)?;
         let bytes = (java_volume(shape.record, flush) * self.scale) as u64;
         let name = format!("produce {} B, acks={acks}, flush.messages={label}", shape.record);
-        touch_memory(self.cluster.data(), TOUCHED)?;
+        let reserve = Reserve::new(self.cluster.data(), RESERVED)?;
         let cell = self.measure(client, name, || match client {
             Client::Java => java::produce(self.programs, &bootstrap, &topic, shape, bytes),
             Client::Native => produce::produce(&bootstrap, &topic, shape, CONNECTIONS, self.native_limit()),
         })?;
+        drop(reserve);
         delete_topic(&bootstrap, &topic)?;
         settle(self.cluster.data())?;
         Ok(cell)

@@ -4,9 +4,16 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+
+/// In so many steps a reserve is set free, while a client of the JVM starts and then sends.
+const STEPS: u64 = 80;
+/// Time between two steps.
+const STEP: Duration = Duration::from_millis(50);
 
 /// A started process that ends with its owner.
 pub struct Process {
@@ -84,15 +91,40 @@ pub fn settle(dir: &Path) -> Result<()> {
     for_each_file(dir, &|file| Ok(file.sync_all()?))
 }
 
-/// Writes and removes a file of `bytes`. A virtual machine gives memory that lies free for some seconds back to its host, and
-/// whoever touches it next pays for getting it again, several times what writing it costs: not the broker under test.
-pub fn touch_memory(dir: &Path, bytes: u64) -> Result<()> {
-    let mut file = tempfile::tempfile_in(dir)?;
-    let zeros = vec![0; 1 << 20];
-    for _ in 0..bytes >> 20 {
-        file.write_all(&zeros)?;
+/// Memory that was in use a moment ago, set free bit by bit. A virtual machine gives memory that lies free for a second or two
+/// back to its host, and whoever touches it next pays for getting it again, several times what writing it costs: not the broker
+/// under test.
+pub struct Reserve {
+    stop: Option<Sender<()>>,
+    free: Option<JoinHandle<()>>,
+}
+
+impl Reserve {
+    /// Fills the page cache with a file in `dir` that is cut shorter until it is gone or the reserve dropped.
+    pub fn new(dir: &Path, bytes: u64) -> Result<Self> {
+        let mut file = tempfile::tempfile_in(dir)?;
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..bytes >> 20 {
+            file.write_all(&zeros)?;
+        }
+        let (stop, stopped) = mpsc::channel();
+        let free = std::thread::spawn(move || {
+            for step in (0..STEPS).rev() {
+                let ended = stopped.recv_timeout(STEP) != Err(RecvTimeoutError::Timeout);
+                if ended || file.set_len(bytes / STEPS * step).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { stop: Some(stop), free: Some(free) })
     }
-    Ok(())
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        drop(self.free.take().map(JoinHandle::join));
+    }
 }
 
 /// Drops the pages of every file below `dir` from the page cache, so that reads come from the disk.
