@@ -10,6 +10,7 @@ mod family;
 mod moment;
 mod old_disk;
 mod reassign;
+mod spoil;
 
 pub use family::Family;
 
@@ -56,6 +57,12 @@ pub(crate) enum Fault {
     /// What a disk holds now is put aside.
     CopyDisk {
         node: usize,
+    },
+    /// A file is spoilt once the node has stopped; so many looks later it is given up.
+    Spoil {
+        family: Family,
+        node: usize,
+        looks: u32,
     },
     SpaceAgain {
         node: usize,

@@ -38,6 +38,8 @@ pub enum Mutation {
     TruncationFailureIgnored,
     /// The stored recovery point stays where it was when a log is truncated below it.
     RecoveryPointOutlivesTruncation,
+    /// A log that was closed cleanly and ends below its recovery point now counts as complete.
+    ShortLogBelieved,
     /// A damaged copy is cut while others still count on it.
     DamageCutAtOnce,
     /// A disk counts as full until a write succeeds, also when nothing is left to write.
@@ -102,6 +104,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::MarkerAfterFailure,
         Mutation::TruncationFailureIgnored,
         Mutation::DiskFullRemembered,
+        Mutation::ShortLogBelieved,
         Mutation::DamageCutAtOnce,
         Mutation::RecoveryPointOutlivesTruncation,
         Mutation::PausesByWallClock,

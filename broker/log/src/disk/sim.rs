@@ -141,16 +141,25 @@ impl SimDisk {
 
     /// Flips bits of one byte, durably and unnoticed, as a failing disk does.
     pub fn corrupt(&self, path: &Path, position: u64, flip: u8) -> io::Result<()> {
+        let position = usize::try_from(position).map_err(|_| ErrorKind::InvalidInput)?;
+        self.alter(path, |contents| match contents.get_mut(position) {
+            Some(byte) => {
+                *byte ^= flip;
+                Ok(())
+            }
+            None => Err(ErrorKind::UnexpectedEof.into()),
+        })
+    }
+
+    /// Changes what a file holds, durably and unnoticed, as a failing disk does.
+    pub fn alter(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state.lock();
         let inode = state.file(path)?;
-        let position = usize::try_from(position).map_err(|_| ErrorKind::InvalidInput)?;
         let contents = state.contents(inode)?;
-        contents.durable.clone_from(&contents.cached);
         contents.unsynced.clear();
-        let byte = contents.cached.get_mut(position).ok_or(ErrorKind::UnexpectedEof)?;
-        *byte ^= flip;
+        let changed = change(&mut contents.cached);
         contents.durable.clone_from(&contents.cached);
-        Ok(())
+        changed
     }
 }
 

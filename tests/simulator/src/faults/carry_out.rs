@@ -28,6 +28,7 @@ impl World {
             Fault::FastDisk { node } => self.nodes[node].slow_disk = 0,
             Fault::UsualLoad => self.set_load(1),
             Fault::CopyDisk { node } => self.nodes[node].copy_disk(&mut self.out),
+            Fault::Spoil { family, node, looks } => self.spoil_when_stopped(family, node, looks),
             Fault::SpaceAgain { node } => self.nodes[node].disk.set_capacity(u64::MAX),
             Fault::WholeWrites { node } => self.nodes[node].disk.set_short_writes(false),
             Fault::MajorityAgain => self.quorum.is_stalled = false,
@@ -112,8 +113,8 @@ impl World {
             Family::SyncError | Family::WriteError | Family::ShortWrites | Family::DiskFull => {
                 self.disk(family)
             }
-            Family::BitFlip => self.flip_bit(false),
-            Family::Rot => self.flip_bit(true),
+            Family::BitFlip => self.flip_bit(),
+            Family::Rot | Family::Truncated | Family::Zeroed | Family::StaleBlock => self.spoil_file(family),
             Family::DiskLost => self.lose_disk(),
             Family::OldDisk => self.put_old_disk(),
             Family::ZombieProducer => self.fork_producer(),

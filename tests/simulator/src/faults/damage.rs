@@ -11,9 +11,6 @@ use crate::node::Node;
 use crate::queue::MS;
 use crate::world::World;
 
-/// Bytes of a batch's header that its checksum does not cover and nothing else vouches for: the leader epoch.
-const UNCHECKED: std::ops::Range<u64> = 12..16;
-
 impl World {
     /// Whether a node's data may go: every partition that it holds has another member of the ISR that is up,
     /// registered and whole.
@@ -81,8 +78,8 @@ impl World {
         self.damaged.extend(held.into_iter().map(|key| (node, key)));
     }
 
-    /// Kills a node and flips a bit in one of its logs while it is down.
-    pub(super) fn flip_bit(&mut self, anywhere: bool) -> bool {
+    /// Kills a node and flips a bit behind the recovery point of one of its logs while it is down.
+    pub(super) fn flip_bit(&mut self) -> bool {
         let node = self.any_node();
         if !self.nodes[node].is_up() || !self.is_spare(node) || !self.others_are_sure(node) {
             return false;
@@ -91,7 +88,7 @@ impl World {
         self.nodes[node].kill(&mut self.out);
         let pause = self.out.random.between(20, 400) * MS;
         self.nodes[node].start_after(pause, &mut self.out);
-        let places = places(&self.nodes[node], key, anywhere);
+        let places = places(&self.nodes[node], key);
         let Some((path, at)) =
             self.out.random.pick(&(0..places.len()).collect::<Vec<_>>()).map(|i| places[i].clone())
         else {
@@ -99,9 +96,6 @@ impl World {
         };
         let position = at.start + self.out.random.below(at.end - at.start);
         let flip = 1 << self.out.random.below(8);
-        if UNCHECKED.contains(&(position - at.start)) {
-            return false;
-        }
         self.damaged.insert((node, key));
         self.alone_is_unclean(node);
         self.say(|| format!("node {node}: a bit flips in {path} at {position}"));
@@ -109,8 +103,8 @@ impl World {
     }
 }
 
-/// Where batches lie on a stopped node's disk: file and bytes. Unless anywhere, behind the recovery point only.
-fn places(node: &Node, key: Key, anywhere: bool) -> Vec<(String, std::ops::Range<u64>)> {
+/// Where batches behind the recovery point lie on a stopped node's disk: file and bytes.
+fn places(node: &Node, key: Key) -> Vec<(String, std::ops::Range<u64>)> {
     let (topic, index) = node.topology.name(key);
     let dir = format!("{}/{topic}-{index}", crate::node::DATA_DIR);
     let mut names: Vec<String> =
@@ -123,7 +117,7 @@ fn places(node: &Node, key: Key, anywhere: bool) -> Vec<(String, std::ops::Range
         let mut at = 0;
         for batch in batches(contents(&node.disk, &path)).map_while(Result::ok) {
             let length = batch.bytes.len() as u64;
-            if anywhere || batch.header.base_offset >= node.recovery_points[key] {
+            if batch.header.base_offset >= node.recovery_points[key] {
                 places.push((path.clone(), at..at + length));
             }
             at += length;
@@ -132,7 +126,8 @@ fn places(node: &Node, key: Key, anywhere: bool) -> Vec<(String, std::ops::Range
     places
 }
 
-fn contents(disk: &SimDisk, path: &str) -> Bytes {
+/// What a file holds; nothing if it cannot be read.
+pub(super) fn contents(disk: &SimDisk, path: &str) -> Bytes {
     let read = || {
         let file = disk.open(Path::new(path), OpenMode::Read)?;
         let mut contents = vec![0; usize::try_from(file.len()?).unwrap_or(0)];

@@ -65,8 +65,14 @@ pub enum Family {
     Reassignment,
     /// A node is cut from all controllers for longer than its session, and from nobody else.
     NoController,
-    /// A bit flips anywhere in a log, below the recovery point too.
+    /// A bit flips anywhere in a file of a stopped node, of a log below the recovery point too (F24).
     Rot,
+    /// A file of a stopped node ends earlier (F24).
+    Truncated,
+    /// A block of a file of a stopped node is zeros (F24).
+    Zeroed,
+    /// A block of a file of a stopped node is what it was some time ago (F24).
+    StaleBlock,
     /// A node's clock jumps by an hour.
     ClockHour,
     /// Brokers and controllers are in two halves that only one of them joins, or each reaches its neighbours only (F9).
@@ -89,7 +95,7 @@ pub enum Family {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 44] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -131,6 +137,9 @@ impl Family {
         Self::OldDisk,
         Self::ZombieProducer,
         Self::Overload,
+        Self::Truncated,
+        Self::Zeroed,
+        Self::StaleBlock,
     ];
 
     /// The families that strike unless others are named.
@@ -143,9 +152,10 @@ impl Family {
     /// that time.
     pub(crate) fn stops_nodes(self) -> bool {
         use Family::{BitFlip, Crash, CrashLoop, DiskLost, OldDisk, Power, PowerAll, Rot, Shutdown};
-        use Family::{SignsOfLife, SlowReader, SyncError, WriteError};
+        use Family::{SignsOfLife, SlowReader, StaleBlock, SyncError, Truncated, WriteError, Zeroed};
         let ends = matches!(self, Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError);
-        ends || matches!(self, SignsOfLife | SlowReader | BitFlip | DiskLost | OldDisk | Rot)
+        let takes_data = matches!(self, BitFlip | DiskLost | OldDisk | Rot | Truncated | Zeroed | StaleBlock);
+        ends || takes_data || matches!(self, SignsOfLife | SlowReader)
     }
 
     /// The name on the command line.

@@ -9,7 +9,7 @@ use crate::world::World;
 impl World {
     /// Some disks are copied in the window that begins.
     pub(super) fn plan_copies(&mut self, length: Micros) {
-        if !self.families.contains(&Family::OldDisk) {
+        if !self.families.iter().any(|family| matches!(family, Family::OldDisk | Family::StaleBlock)) {
             return;
         }
         for node in 0..self.nodes.len() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use klamm_log::{
     Checkpoint, Checkpoints, CorruptionPolicy, Disk, Log, LogDir, LogDirError, LogError, OpenOptions, Owner,
-    PartitionDirState, TopicPartition,
+    PartitionDirState, Seal, TopicPartition,
 };
 use klamm_metadata::Image;
 use uuid::Uuid;
@@ -110,16 +110,25 @@ impl Node {
         let dir = LogDir::open(shared, Path::new(DATA_DIR), owner)?;
         let kinds = [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark];
         let [points, starts, high_watermarks] = kinds.map(|kind| dir.read_checkpoint(kind));
+        let stored = [points?, starts?, high_watermarks?];
         let mut process = self.new_process(disk.clone(), dir, uuid(out), out);
-        process.checkpointed = [points?.offsets, starts?.offsets, high_watermarks?.offsets];
+        let mut is_complete = stored.iter().all(|stored| stored.seal != Seal::Broken);
+        process.checkpointed = stored.map(|stored| stored.offsets);
         let found = process.dir.partitions()?;
-        self.process = Some(process);
+        let mut identified = Vec::new();
         for entry in found.into_iter().filter(|entry| entry.state == PartitionDirState::Live) {
-            if let Some(key) = self.topology.key(&entry.partition.topic, entry.partition.partition) {
-                self.open_replica(key, entry.topic_id, out)?;
+            match self.topology.key(&entry.partition.topic, entry.partition.partition) {
+                Some(key) if entry.topic_id.is_some() => identified.push((key, entry.topic_id)),
+                // Opened when the metadata needs a log of this name.
+                Some(_) => is_complete &= !has_records(disk, &entry.path),
+                None => {}
             }
         }
-        Ok(())
+        if !is_complete {
+            process.previous_broker_epoch = -1;
+        }
+        self.process = Some(process);
+        identified.into_iter().try_for_each(|(key, topic_id)| Ok(self.open_replica(key, topic_id, out)?))
     }
 
     fn new_process(&self, disk: FusedDisk, dir: LogDir, incarnation_id: Uuid, out: &mut Outbox) -> Process {
@@ -191,7 +200,10 @@ impl Node {
         let (log, report) = Log::open(disk, process.dir.partition_dir(topic, index), config, options)?;
         let (node, end) = (self.id, log.end_offset());
         out.note(|| format!("node {node} opens partition {key}, end {end}: {options:?} {report:?}"));
-        if report.cut.is_some() && process.dir.was_clean_shutdown() {
+        let is_short = report.cut.is_some()
+            || report.start_ignored
+            || (end < options.recovery_point && !is_active(Mutation::ShortLogBelieved));
+        if is_short && options.clean_shutdown && !report.created {
             process.previous_broker_epoch = -1;
         }
         let mut replica = Replica::new(log, high_watermark);
@@ -254,4 +266,9 @@ fn note_points(topology: &Topology, stored: &Checkpoints, points: &mut [i64]) {
         let (topic, index) = topology.name(key);
         *point = stored.get(&TopicPartition::new(topic, index)).copied().unwrap_or(0);
     }
+}
+
+/// Whether a partition's directory has a segment.
+fn has_records(disk: &FusedDisk, dir: &Path) -> bool {
+    disk.list(dir).unwrap_or_default().iter().any(|entry| entry.name.ends_with(".log"))
 }
