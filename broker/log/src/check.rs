@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::disk::{DiskFile, is_unreadable};
 use crate::epochs::{EpochEntry, contradiction};
 use crate::files::SegmentFiles;
+use crate::index::{OffsetEntry, TimeEntry, last_named};
 use crate::mutation::{Mutation, is_active};
 use crate::producer::snapshot;
 use crate::scan::{Found, Scan, ScanError};
@@ -91,6 +92,33 @@ impl Trust {
     }
 }
 
+/// How a closed segment ends, as its indexes and its successor have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    /// The last offset that an index names.
+    named: i64,
+    /// Where the next segment begins.
+    end_offset: i64,
+}
+
+impl Ending {
+    /// Nothing is known of it, or all of it has been seen.
+    pub(crate) const OPEN: Self = Self { named: -1, end_offset: -1 };
+
+    /// The ending of a segment on disk. An index that cannot be read names nothing.
+    pub(crate) fn of(files: &SegmentFiles, end_offset: i64) -> Self {
+        let named = last_named::<OffsetEntry>(files).max(last_named::<TimeEntry>(files));
+        Self { named: named.unwrap_or(-1), end_offset }
+    }
+
+    /// What is wrong if no batch lies at `expected` or behind: a file that ends between two batches does not show that there
+    /// were more. A jump alone does not say so, as another broker's compaction leaves them.
+    pub(crate) fn missing(self, expected: i64) -> Option<Damage> {
+        let is_missing = (expected..self.end_offset).contains(&self.named);
+        is_missing.then_some(Damage::Offset { expected, found: self.end_offset })
+    }
+}
+
 /// What must hold of a segment's batches beyond their checksums.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -98,6 +126,8 @@ pub(crate) struct Frame {
     pub(crate) end: u64,
     /// The offset behind those bytes.
     pub(crate) end_offset: i64,
+    /// How the segment ends, if it is closed.
+    pub(crate) ending: Ending,
     /// The log's leader epochs; of no use, and empty, where everything is trusted.
     pub(crate) epochs: Vec<EpochEntry>,
 }
@@ -143,7 +173,17 @@ impl<'a> Check<'a> {
         }
         match self.scan.next()? {
             Some(next) => self.place(&next),
-            None => self.follows(self.progress.position, self.frame.end_offset),
+            None => self.ends(),
+        }
+    }
+
+    /// Nothing is missing at the end of the file.
+    fn ends(&self) -> Result<(), ScanError> {
+        let Progress { position, next_offset, .. } = *self.progress;
+        self.follows(position, self.frame.end_offset)?;
+        match self.frame.ending.missing(next_offset) {
+            None => Ok(()),
+            Some(reason) => Err(ScanError::Damaged { position, reason }),
         }
     }
 
@@ -247,7 +287,8 @@ impl SegmentCheck {
     }
 
     fn check_on(&mut self, bytes: u64) -> Result<(), ScanError> {
-        if self.progress.position >= self.frame.end && self.indexes.is_none() {
+        let is_missing = self.frame.ending.missing(self.progress.next_offset).is_some();
+        if self.progress.position >= self.frame.end && self.indexes.is_none() && !is_missing {
             return Ok(());
         }
         let file = Arc::clone(self.files.log()?);

@@ -7,7 +7,8 @@ use std::io;
 
 use bytes::{Buf, BufMut};
 
-use crate::disk::{DiskFile, Wait, read_up_to};
+use crate::disk::{DiskFile, OpenMode, Wait, read_up_to};
+use crate::files::SegmentFiles;
 use crate::names;
 
 /// Entries that wait in memory before a write job stores them.
@@ -248,6 +249,14 @@ pub(crate) fn read_entries<E: IndexEntry>(
     let filled = read_up_to(file, &mut bytes, (first * E::SIZE) as u64, wait)?;
     bytes.truncate(filled);
     Ok(bytes.chunks_exact(E::SIZE).map(|entry| E::decode(entry, base_offset)).collect())
+}
+
+/// The last offset that the index of a segment names, if it can be read and names any.
+pub(crate) fn last_named<E: IndexEntry>(files: &SegmentFiles) -> Option<i64> {
+    let file = files.open(E::EXTENSION, OpenMode::Read).ok()?;
+    let last = (usize::try_from(file.len().ok()?).ok()? / E::SIZE).checked_sub(1)?;
+    let entries = read_entries::<E>(&*file, files.base_offset(), last, 1, Wait::Allowed).ok()?;
+    entries.first().map(|entry| entry.offset())
 }
 
 #[cfg(test)]

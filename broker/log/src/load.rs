@@ -13,6 +13,7 @@ use klamm_records::BatchHeader;
 
 use self::repair::settle_segment;
 use self::walk_start::WalkStart;
+use crate::check::Ending;
 use crate::disk::{Disk, OpenMode, is_unreadable, read_file, remove_if_exists};
 use crate::epochs::EpochCache;
 use crate::files::SegmentFiles;
@@ -162,14 +163,18 @@ impl Loader<'_> {
         let files = Arc::new(SegmentFiles::new(Arc::clone(self.disk), Arc::clone(self.dir), base));
         let path = files.log_path();
         let size = files.log().and_then(|file| file.len()).map_err(LogError::io("open", &path))?;
-        let gap = base > loaded.end_offset && loaded.end_offset >= self.limits.recovery_point;
+        let is_missing =
+            |segment: &Segment| Ending::of(&segment.files, base).missing(loaded.end_offset).is_some();
+        let gap = base > loaded.end_offset
+            && (loaded.end_offset >= self.limits.recovery_point
+                || loaded.segments.last().is_some_and(is_missing));
         if base < loaded.end_offset || (gap && !loaded.segments.is_empty()) {
             return self.cut_leftover(files, size, loaded);
         }
         // The last segment is always walked: it goes on growing.
         let untouched = next.filter(|next| *next <= loaded.resumed_at && *next < self.limits.stop_at);
         if let Some(next) = untouched
-            && let Ok(segment) = Segment::closed(Arc::clone(&files), size)
+            && let Ok(segment) = Segment::closed(Arc::clone(&files), size, next)
         {
             loaded.end_offset = next;
             loaded.segments.push(segment);

@@ -110,6 +110,9 @@ impl DiskRead {
     pub fn run(&self, wait: Wait) -> Result<LogRead, ReadError> {
         let Some(first) = self.find_first(wait)? else {
             self.vouch(0, self.frame.end, wait)?;
+            if let Some(reason) = self.frame.ending.missing(self.from).filter(|_| reads_are_checked()) {
+                return Err(self.failure(ScanError::Damaged { position: self.frame.end, reason }));
+            }
             return Ok(LogRead::empty(self.frame.end_offset.min(self.upper)));
         };
         if first.header.next_offset() > self.upper {

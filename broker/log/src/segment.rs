@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use klamm_records::{BatchHeader, NO_TIMESTAMP};
 
+use crate::check::Ending;
 use crate::disk::OpenMode;
 use crate::files::SegmentFiles;
 use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry};
 use crate::{Damage, LogConfig};
 
-pub(crate) use search::is_true;
+pub(crate) use search::{is_max, is_true};
 
 /// A segment without any timestamp.
 const NO_TIME: TimeEntry = TimeEntry { timestamp: NO_TIMESTAMP, offset: -1 };
@@ -28,6 +29,9 @@ pub(crate) struct Segment {
     pub(crate) offsets: SparseIndex<OffsetEntry>,
     pub(crate) times: SparseIndex<TimeEntry>,
     bytes_since_entry: u64,
+    /// What an entry for the last batch would say, if it has none.
+    unindexed: Option<OffsetEntry>,
+    pub(crate) ending: Ending,
     /// The largest timestamp and the end of its batch; `None` while nobody has asked a closed segment.
     max: Option<TimeEntry>,
     /// A batch with a wrong checksum, and what is wrong with it: nothing that rests on all batches is known.
@@ -58,6 +62,8 @@ impl Segment {
             offsets: SparseIndex::new(0),
             times: SparseIndex::new(0),
             bytes_since_entry: 0,
+            unindexed: None,
+            ending: Ending::OPEN,
             max: Some(NO_TIME),
             damage: None,
             indexed_timestamp: NO_TIMESTAMP,
@@ -70,13 +76,15 @@ impl Segment {
         }
     }
 
-    /// A segment on disk whose indexes are complete and trusted.
-    pub(crate) fn closed(files: Arc<SegmentFiles>, size: u64) -> io::Result<Self> {
+    /// A segment on disk whose indexes are complete and trusted; the next one begins at `end_offset`.
+    pub(crate) fn closed(files: Arc<SegmentFiles>, size: u64, end_offset: i64) -> io::Result<Self> {
         let offsets = SparseIndex::new(stored_entries::<OffsetEntry>(&files)?);
         let times = SparseIndex::new(stored_entries::<TimeEntry>(&files)?);
         files.trust().believe(size);
         files.trust().believe_indexes(offsets.len(), times.len());
-        Ok(Self { size, written: size, offsets, times, max: None, created: true, ..Self::empty(files) })
+        let ending = Ending::of(&files, end_offset);
+        let empty = Self::empty(files);
+        Ok(Self { size, written: size, offsets, times, ending, max: None, created: true, ..empty })
     }
 
     pub(crate) fn base_offset(&self) -> i64 {
@@ -129,10 +137,14 @@ impl Segment {
         if self.size == 0 {
             self.first_timestamp = Some(header.max_timestamp);
         }
+        let entry = OffsetEntry { offset: header.last_offset(), position: self.size };
+        self.unindexed = Some(entry).filter(|entry| index && entry.position <= u64::from(u32::MAX >> 1));
         if !index {
             self.bytes_since_entry = 0;
-        } else if self.bytes_since_entry > index_interval && self.size <= u64::from(u32::MAX >> 1) {
-            self.offsets.push(OffsetEntry { offset: header.last_offset(), position: self.size });
+        } else if self.bytes_since_entry > index_interval
+            && let Some(entry) = self.unindexed.take()
+        {
+            self.offsets.push(entry);
             self.push_max_timestamp();
             self.bytes_since_entry = 0;
         }
@@ -152,19 +164,28 @@ impl Segment {
         let full = |entries: usize, entry: usize| ((entries + 1) * entry) as u64 > config.segment_index_bytes;
         self.size.saturating_add(size) > config.segment_bytes
             || age > limit
-            || full(self.offsets.len(), OffsetEntry::SIZE)
+            || full(self.offsets.len() + 1, OffsetEntry::SIZE)
             || full(self.times.len() + 1, TimeEntry::SIZE)
             || header.last_offset().saturating_sub(self.base_offset()) > i64::from(i32::MAX)
     }
 
-    /// The last entry of a closed segment's time index is its largest timestamp.
+    /// Completes the indexes: nothing follows in this segment.
     pub(crate) fn close(&mut self) {
-        self.push_max_timestamp();
+        self.complete_indexes();
         self.unfinished = true;
     }
 
+    /// The last entry of a closed segment's offset index is its last batch, so that a file that has lost it can be told from one
+    /// that never had more; that of its time index is its largest timestamp.
+    pub(crate) fn complete_indexes(&mut self) {
+        if let Some(entry) = self.unindexed.take() {
+            self.offsets.push(entry);
+        }
+        self.push_max_timestamp();
+    }
+
     /// Adds the largest timestamp to the time index unless it is there.
-    pub(crate) fn push_max_timestamp(&mut self) {
+    fn push_max_timestamp(&mut self) {
         if let Some(max) = self.max.filter(|max| max.timestamp > self.indexed_timestamp) {
             self.indexed_timestamp = max.timestamp;
             self.times.push(max);

@@ -15,11 +15,16 @@ type Kept = Vec<(i64, Bytes)>;
 
 /// A closed log of several segments and epochs: the disk, what it holds, and the end.
 fn closed_log(batches: usize) -> (SimDisk, Arc<dyn Disk>, Kept, i64) {
+    closed_log_at(batches, |index| index)
+}
+
+/// The same, with the timestamp of each batch.
+fn closed_log_at(batches: usize, timestamp: impl Fn(i64) -> i64) -> (SimDisk, Arc<dyn Disk>, Kept, i64) {
     let sim = sim_disk(3);
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let (mut log, _) = open(&disk, small_config(), OpenOptions::default());
     for index in 0..batches {
-        log.append_as_leader(batch(1 + index % 3, 40, index as i64), (index / 20) as i32, 0)
+        log.append_as_leader(batch(1 + index % 3, 40, timestamp(index as i64)), (index / 20) as i32, 0)
             .expect("appends");
         write_all(&mut log);
     }
@@ -246,6 +251,78 @@ fn leader_epochs_that_are_not_what_was_written_are_built_from_the_batches() {
         assert_eq!((log.end_offset(), first_damage(&mut log)), (end, None));
         assert!(read_each(&log).into_iter().map(|(at, bytes)| (at, bytes.expect("sound"))).eq(kept.clone()));
         put(&disk, &path, &written);
+    }
+}
+
+/// The lengths at which a log's file may end between batches, and some others.
+fn lengths(disk: &Arc<dyn Disk>, path: &Path) -> Vec<u64> {
+    let contents = contents(disk, path);
+    let mut ends: Vec<u64> = (0..contents.len() as u64).step_by(397).collect();
+    let mut end = 0;
+    for batch in klamm_records::batches(contents.into()) {
+        ends.push(end);
+        end += batch.expect("sound").bytes.len() as u64;
+    }
+    ends
+}
+
+#[test]
+fn no_closed_segment_that_ends_earlier_passes_for_a_whole_one() {
+    for (clean, rises) in [(true, true), (true, false), (false, true), (false, false)] {
+        let log = || closed_log_at(40, |index| if rises { index } else { 100 - index });
+        let (_, disk, _, _) = log();
+        let mut paths = files(&disk, ".log");
+        paths.pop();
+        let ends = paths
+            .into_iter()
+            .flat_map(|path| lengths(&disk, &path).into_iter().map(move |at| (path.clone(), at)));
+        for (path, length) in ends {
+            let name = format!("{} of {length} bytes, clean {clean}, times rise {rises}", path.display());
+            let (_, disk, kept, end) = log();
+            let answers = times(&reopen(&disk, end));
+            disk.open(&path, OpenMode::Write).and_then(|file| file.set_len(length)).expect("ends there");
+            let options =
+                OpenOptions { clean_shutdown: clean, recovery_point: end, ..OpenOptions::default() };
+            let mut log = open(&disk, small_config(), options).0;
+            for ((offset, read), (_, old)) in read_each(&log).into_iter().zip(&kept) {
+                assert!(read.is_none_or(|read| read == *old), "{name}, at {offset}");
+            }
+            if log.end_offset() < end {
+                continue;
+            }
+            for (timestamp, offset) in (-1..130).zip(&answers) {
+                if let Ok(found) = log.offset_for_timestamp(timestamp) {
+                    assert_eq!(&found.map(|found| found.offset), offset, "{name}, for {timestamp}");
+                }
+            }
+            assert!(check_all(&mut log).0.is_some(), "{name} was not noticed");
+        }
+    }
+}
+
+#[test]
+fn an_index_that_ends_earlier_changes_no_answer() {
+    for rises in [true, false] {
+        let log = || closed_log_at(30, |index| if rises { index } else { 100 - index });
+        let (_, disk, _, _) = log();
+        for path in [files(&disk, ".index"), files(&disk, ".timeindex")].concat() {
+            for (clean, length) in
+                (0..contents(&disk, &path).len() as u64).step_by(3).flat_map(|at| [(true, at), (false, at)])
+            {
+                let name = format!("{} of {length} bytes, clean {clean}, times rise {rises}", path.display());
+                let (_, disk, kept, end) = log();
+                let answers = times(&reopen(&disk, end));
+                disk.open(&path, OpenMode::Write).and_then(|file| file.set_len(length)).expect("ends there");
+                let options =
+                    OpenOptions { clean_shutdown: clean, recovery_point: end, ..OpenOptions::default() };
+                let mut log = open(&disk, small_config(), options).0;
+                assert_eq!(times(&log), answers, "{name}");
+                let reads = read_each(&log).into_iter().map(|(at, bytes)| (at, bytes.expect("sound")));
+                assert!(reads.eq(kept), "{name}");
+                assert_eq!(check_all(&mut log).0, None, "{name}");
+                assert_eq!(times(&log), answers, "{name}, once it is checked");
+            }
+        }
     }
 }
 

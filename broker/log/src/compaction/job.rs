@@ -9,6 +9,7 @@ use bytes::Bytes;
 use klamm_records::{Batch, BatchError, BatchHeader};
 
 use super::{Compacted, LastOffsets, compact, placeholder};
+use crate::check::Ending;
 use crate::disk::{Disk, DiskFile, OpenMode, Wait, read_exact_at, write_all_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexEntry, OffsetEntry, TimeEntry};
@@ -27,6 +28,7 @@ pub(crate) struct Source {
     pub(crate) size: u64,
     /// The offset behind its last one.
     pub(crate) end_offset: i64,
+    pub(crate) ending: Ending,
 }
 
 /// A compaction of closed segments, to be run without the log's lock.
@@ -147,17 +149,22 @@ impl CompactionJob {
         let _ = source.files.offset_index();
         let damaged = |position, reason: Damage| LogError::Damaged { path: path.clone(), position, reason };
         let mut scan = Scan::headers(&**file, 0, source.size, Wait::Allowed);
+        let mut next_offset = source.files.base_offset();
         loop {
             if self.cancelled.load(Ordering::Relaxed) {
                 return Err(LogError::io("compact", &path)(io::Error::from(ErrorKind::Interrupted)));
             }
             let found = match scan.next() {
                 Ok(Some(found)) => found,
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    let missing = source.ending.missing(next_offset);
+                    return missing.map_or(Ok(()), |reason| Err(damaged(source.size, reason)));
+                }
                 Err(ScanError::Io(error)) => return Err(LogError::io("read", &path)(error)),
                 Err(ScanError::Damaged { position, reason }) => return Err(damaged(position, reason)),
             };
             let position = found.position;
+            next_offset = found.header.next_offset();
             let mut bytes = vec![0; found.header.size_in_bytes()];
             read_exact_at(&**file, &mut bytes, position).map_err(LogError::io("read", &path))?;
             let batch = Batch { header: found.header, bytes: bytes.into() };

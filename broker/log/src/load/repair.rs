@@ -20,7 +20,7 @@ pub(super) fn settle_segment(segment: &mut Segment, closed: bool) -> io::Result<
     cut(&files, OffsetEntry::EXTENSION, segment.offsets.stored_bytes())?;
     cut(&files, TimeEntry::EXTENSION, segment.times.stored_bytes())?;
     if closed {
-        segment.push_max_timestamp();
+        segment.complete_indexes();
     }
     if closed || (segment.indexes_unsynced && segment.has_waiting_entries()) {
         store_waiting(&files, &mut segment.offsets)?;

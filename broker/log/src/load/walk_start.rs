@@ -8,7 +8,7 @@ use crate::files::SegmentFiles;
 use crate::index::{OffsetEntry, SparseIndex, TimeEntry, count_stored, read_entries};
 use crate::names;
 use crate::scan::{Scan, ScanError};
-use crate::segment::{Segment, is_true, stored_entries};
+use crate::segment::{Segment, is_max, is_true, stored_entries};
 
 /// Where in a segment a walk starts, and what the indexes hold up to there.
 pub(super) struct WalkStart {
@@ -45,12 +45,12 @@ impl WalkStart {
         };
         let max = times.checked_sub(1).map(time).transpose()?.flatten();
         let behind = if times < stored_times { time(times)? } else { None };
-        // Both sides of the border, or a wrong entry may have moved it.
+        // Both sides of the border, or a wrong entry may have moved it; and an index that has lost its end has no border.
         let view = SparseIndex::new(offsets).view();
-        for time in max.into_iter().chain(behind) {
-            if !is_true(files, &view, size, time)? {
-                return Ok(Self::BEGINNING);
-            }
+        let is_sound = is_max(files, &view, (size, entry.position), max)?
+            && behind.map_or(Ok(true), |time| is_true(files, &view, size, time))?;
+        if !is_sound {
+            return Ok(Self::BEGINNING);
         }
         Ok(Self { position: entry.position, offsets, times, max })
     }

@@ -81,7 +81,12 @@ impl Log {
     }
 
     fn source(&self, index: usize, segment: &Segment) -> Source {
-        Source { files: Arc::clone(&segment.files), size: segment.size, end_offset: self.segment_end(index) }
+        Source {
+            files: Arc::clone(&segment.files),
+            size: segment.size,
+            end_offset: self.segment_end(index),
+            ending: segment.ending,
+        }
     }
 
     /// Puts the replacements in place of the segments they were made from. If the log has changed in the meantime (a
@@ -104,8 +109,8 @@ impl Log {
         let bytes = outcome.sources.iter().map(|source| source.size).sum();
         let mut replaced = Vec::with_capacity(targets.len());
         for (files, size) in targets {
-            let segment =
-                Segment::closed(Arc::clone(&files), size).map_err(|error| self.poison(error.to_string()))?;
+            let segment = Segment::closed(Arc::clone(&files), size, -1);
+            let segment = segment.map_err(|error| self.poison(error.to_string()))?;
             // This process has just written it.
             files.trust().accept();
             replaced.push(segment);

@@ -62,7 +62,8 @@ impl Log {
     fn plan_disk_read(&self, from: i64, max_bytes: usize, upper: i64) -> ReadPlan {
         let index = self.segment_index(from);
         let end_offset = self.segment_end(index).min(self.written_end.max(from));
-        match self.segments.get(index).filter(|segment| segment.written > 0) {
+        let holds_any = |segment: &&Segment| segment.written > 0 || segment.ending.missing(from).is_some();
+        match self.segments.get(index).filter(holds_any) {
             None => ReadPlan::Ready(LogRead::empty(self.first_behind(from))),
             Some(_) if end_offset <= from => ReadPlan::Ready(LogRead::empty(self.first_behind(from))),
             Some(segment) => ReadPlan::Disk(DiskRead {
@@ -116,7 +117,7 @@ impl Log {
             true => Vec::new(),
             false => self.epochs.entries().to_vec(),
         };
-        Frame { end: segment.written, end_offset, epochs }
+        Frame { end: segment.written, end_offset, ending: segment.ending, epochs }
     }
 
     /// Where data may go on when there is none at `from`.

@@ -65,27 +65,79 @@ impl Segment {
         is_true(&self.files, &self.offsets.view(), self.written, entry)
     }
 
-    /// The last entry of a closed segment's time index; if that is not true, what the batches say.
+    /// The last entry of a closed segment's time index; if that is not true, or not the largest, what the batches say.
     fn stored_max(&self) -> Result<Option<TimeEntry>, ScanError> {
-        let Some(last) = self.times.len().checked_sub(1) else { return Ok(None) };
+        let last = self.times.len().checked_sub(1);
         let file = self.files.open(names::TIME_INDEX, OpenMode::Read)?;
-        let entry = read_entries(&*file, self.base_offset(), last, 1, Wait::Allowed)?.first().copied();
+        let read = |last| read_entries::<TimeEntry>(&*file, self.base_offset(), last, 1, Wait::Allowed);
+        let entry = last.map(read).transpose()?.and_then(|read| read.first().copied());
+        let doubts = self.files.trust().doubts_indexes();
+        let (view, end) = (self.offsets.view(), self.written);
         if let Some(entry) = entry
-            && self.is_true(entry)?
+            && (!doubts || is_max(&self.files, &view, (self.written, end), Some(entry))?)
         {
             return Ok(Some(entry));
         }
         let (log, mut max) = (self.files.log()?, None::<TimeEntry>);
+        let mut next_offset = self.base_offset();
         let mut scan = Scan::verifying(&**log, 0, self.written);
         while let Some(found) = scan.next()? {
             scan.verify(&found)?;
+            next_offset = found.header.next_offset();
             let (timestamp, offset) = (found.header.max_timestamp, found.header.last_offset());
             if max.is_none_or(|max| timestamp > max.timestamp) {
                 max = Some(TimeEntry { timestamp, offset });
             }
         }
-        Ok(max)
+        match self.ending.missing(next_offset) {
+            Some(reason) => Err(ScanError::Damaged { position: self.written, reason }),
+            None => Ok(max),
+        }
     }
+}
+
+/// Whether a time is true, and no batch that begins behind it and before `end` has a larger one: an index that has lost its end
+/// names only true ones. `None` is that of a segment without any timestamp before `end`.
+pub(crate) fn is_max(
+    files: &SegmentFiles,
+    index: &IndexView<OffsetEntry>,
+    (written, end): (u64, u64),
+    max: Option<TimeEntry>,
+) -> io::Result<bool> {
+    let from = match max {
+        Some(max) if is_true(files, index, written, max)? => max.offset,
+        Some(_) => return Ok(false),
+        None => files.base_offset(),
+    };
+    let largest = max.map_or(NO_TIMESTAMP, |max| max.timestamp);
+    match first_larger(files, index, (written, end), from, largest) {
+        Ok(first) => Ok(first.is_none()),
+        Err(ScanError::Damaged { .. }) => Ok(false),
+        Err(ScanError::Io(error)) => Err(error),
+    }
+}
+
+/// The first batch from that of the offset on, but before `end`, with a larger timestamp.
+fn first_larger(
+    files: &SegmentFiles,
+    index: &IndexView<OffsetEntry>,
+    (written, end): (u64, u64),
+    offset: i64,
+    largest: i64,
+) -> Result<Option<Found>, ScanError> {
+    let Some(mut found) = find(files, index, written, offset)? else { return Ok(None) };
+    let log = files.log()?;
+    let mut scan = Scan::headers(&**log, found.end(), written, Wait::Allowed);
+    while found.position < end {
+        if found.header.max_timestamp > largest {
+            return Ok(Some(found));
+        }
+        match scan.next()? {
+            Some(next) => found = next,
+            None => break,
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the batch that contains the entry's offset has the entry's timestamp.
