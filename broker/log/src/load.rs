@@ -3,6 +3,7 @@
 //! The newest producer snapshot at or below the point up to which everything is durable is where the walk begins: what
 //! lies before it is synced with its indexes. From there on every batch is read, checked, and indexed again.
 
+mod place;
 mod repair;
 mod walk_start;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use klamm_records::BatchHeader;
 
+use self::place::{is_followed, out_of_line};
 use self::repair::settle_segment;
 use self::walk_start::WalkStart;
 use crate::check::Ending;
@@ -95,8 +97,8 @@ pub(crate) struct Loader<'a> {
 struct Walked {
     segment: Segment,
     next_offset: i64,
-    /// It is the last one of the log.
-    is_active: bool,
+    /// Where the next segment begins; `None` for the last one of the log.
+    next_base: Option<i64>,
     damage: Option<Damage>,
     scanned: u64,
     /// Where the first batch behind the recovery point lies.
@@ -180,7 +182,7 @@ impl Loader<'_> {
             loaded.segments.push(segment);
             return Ok(true);
         }
-        let walked = self.walk(files, size, next.is_none(), loaded)?;
+        let walked = self.walk(files, size, next, loaded)?;
         loaded.end_offset = walked.next_offset;
         loaded.scanned_bytes += walked.scanned;
         let position = walked.segment.size;
@@ -230,7 +232,7 @@ impl Loader<'_> {
         &mut self,
         files: Arc<SegmentFiles>,
         size: u64,
-        is_active: bool,
+        next_base: Option<i64>,
         loaded: &mut Loaded,
     ) -> Result<Walked, LogError> {
         let path = files.log_path();
@@ -239,7 +241,7 @@ impl Loader<'_> {
         let segment = start.segment(files, &*file, size).map_err(LogError::io("read", &path))?;
         let next_offset = loaded.end_offset.max(segment.base_offset());
         let mut walked =
-            Walked { segment, next_offset, is_active, damage: None, scanned: 0, undurable_from: None };
+            Walked { segment, next_offset, next_base, damage: None, scanned: 0, undurable_from: None };
         let mut scan = Scan::verifying(&*file, start.position, size);
         match self.walk_batches(&mut scan, &mut walked, start.position > 0, loaded) {
             Ok(()) => {}
@@ -273,7 +275,8 @@ impl Loader<'_> {
         while let Some(found) = scan.next()? {
             let wrong = self.judge(scan, &found)?;
             let header = &found.header;
-            let gaps_allowed = self.allows_gap_before(header, walked);
+            let is_followed = indexed || is_followed(scan, &found, walked)?;
+            let gaps_allowed = is_followed && self.allows_gap_before(header, walked);
             if let Some(reason) = out_of_line(header, walked, indexed, gaps_allowed, loaded.last_epoch) {
                 return Err(ScanError::Damaged { position: found.position, reason });
             }
@@ -304,7 +307,7 @@ impl Loader<'_> {
     fn allows_gap_before(&self, header: &BatchHeader, walked: &Walked) -> bool {
         let recovery_point = self.limits.recovery_point;
         let passes = header.next_offset() > recovery_point;
-        walked.next_offset < recovery_point && !(walked.is_active && passes)
+        walked.next_offset < recovery_point && !(walked.next_base.is_none() && passes)
     }
 
     /// What is wrong with the bytes of a batch that belongs to the log; an error if nothing shows that it belongs there.
@@ -378,25 +381,4 @@ impl Loader<'_> {
     fn path(&self, base: i64, extension: &str) -> PathBuf {
         self.dir.join(names::segment_file(base, extension))
     }
-}
-
-/// What is wrong with a batch in this place, if anything. Where a walk starts in the middle of a segment, at a batch with
-/// an index entry, its predecessors are not known. Base offsets lie outside the checksum, so a gap is suspicious; only
-/// another broker's compaction leaves one, long before the recovery point passes it.
-fn out_of_line(
-    header: &BatchHeader,
-    walked: &Walked,
-    indexed: bool,
-    gaps_allowed: bool,
-    last_epoch: i32,
-) -> Option<Damage> {
-    let base = walked.segment.base_offset();
-    let expected = if indexed { base } else { walked.next_offset };
-    let span = header.last_offset().saturating_sub(base);
-    let gap = header.base_offset > expected && !indexed && !gaps_allowed;
-    if header.base_offset < expected || gap || span > i64::from(i32::MAX) {
-        return Some(Damage::Offset { expected, found: header.base_offset });
-    }
-    let found = header.leader_epoch;
-    (found < last_epoch).then_some(Damage::LeaderEpoch { last: last_epoch, found })
 }

@@ -349,6 +349,38 @@ fn no_flipped_bit_of_the_last_base_offset_is_believed() {
 }
 
 #[test]
+fn no_flipped_bit_of_a_base_offset_is_taken_for_a_jump_by_a_recovery() {
+    let (_, disk, _, _) = closed_log(40);
+    let batches = files(&disk, ".log").into_iter().flat_map(|path| {
+        let mut at = 0;
+        klamm_records::batches(contents(&disk, &path).into())
+            .map(|batch| {
+                at += batch.expect("sound").bytes.len() as u64;
+                (path.clone(), at)
+            })
+            .collect::<Vec<_>>()
+    });
+    let mut previous = None;
+    for (path, end_of_batch) in batches {
+        let position = previous.filter(|(before, _)| *before == path).map_or(0, |(_, end)| end);
+        previous = Some((path.clone(), end_of_batch));
+        for (bit, walks_all) in [(56, true), (57, true), (58, true), (56, false), (57, false), (58, false)] {
+            let (sim, disk, kept, end) = closed_log(40);
+            if walks_all {
+                files(&disk, ".snapshot").iter().for_each(|path| disk.remove_file(path).expect("removed"));
+            }
+            sim.corrupt(&path, position + bit / 8, 1 << (bit % 8)).expect("flips");
+            let options = OpenOptions { recovery_point: end, ..OpenOptions::default() };
+            let (log, _) = open(&disk, small_config(), options);
+            for ((offset, read), (_, old)) in read_each(&log).into_iter().zip(&kept) {
+                let name = format!("bit {bit} of the batch at {position} of {}", path.display());
+                assert!(read.is_none_or(|read| read == *old), "{name}, at {offset}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_start_behind_the_end_is_not_believed_after_a_clean_shutdown() {
     let (_, disk, kept, end) = closed_log(80);
     let options = OpenOptions {

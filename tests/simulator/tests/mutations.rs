@@ -52,6 +52,7 @@ caught! {
     truncation_failure_ignored: "TruncationFailureIgnored" within 300 seeds from 700 with "" by "S8";
     reads_unchecked: "ReadsUnchecked" within 40 seeds from 0 with "Rot,Crash,Power,Cut" by "S1";
     damage_cut_at_once: "DamageCutAtOnce" within 40 seeds from 80 with "Rot,Crash,Power,Cut" by "S2";
+    short_log_believed: "ShortLogBelieved" within 300 seeds from 0 with "Truncated,Crash,Power,Cut" by "S2" | "S1";
     commit_answered_early: "CommitAnsweredEarly" within 40 seeds from 0 with "" by "P15";
     fetch_epoch_ignored: "FetchEpochIgnored" within 60 seeds from 500 with "Crash,Pause,Cut,Controller,LaggingVoter" by "P13" | "S1" | "S2";
     high_watermark_below_min_isr: "HighWatermarkBelowMinIsr" within 60 seeds from 0 with "" by "S2";

@@ -37,6 +37,27 @@ fn every_fault_strikes() {
 }
 
 #[test]
+fn no_damage_of_any_file_is_served_or_loses_what_others_hold() {
+    let faults = vec![
+        Family::Rot,
+        Family::Truncated,
+        Family::Zeroed,
+        Family::StaleBlock,
+        Family::Crash,
+        Family::Shutdown,
+        Family::Cut,
+    ];
+    let options = Options { faults, ..Options::default() };
+    let violations: Vec<String> = (0..SEEDS)
+        .filter_map(|seed| {
+            let violation = run(seed, &options).violation?;
+            Some(format!("{}: {}\n  {}", violation.property, violation.what, replay_command(seed, &options)))
+        })
+        .collect();
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+#[test]
 fn a_cluster_without_faults_commits_and_rests() {
     let report = run(1, &Options { faults: Vec::new(), duration_ms: 3_000, ..Options::default() });
     assert_eq!(report.violation, None);

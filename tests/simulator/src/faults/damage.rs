@@ -69,6 +69,9 @@ impl World {
     pub(super) fn replace_disk(&mut self, node: usize, disk: SimDisk) {
         self.nodes[node].lose_power(&mut self.out);
         self.nodes[node].disk = disk;
+        if let Some(copy) = &mut self.nodes[node].copy {
+            copy.is_of_another = true;
+        }
         self.nodes[node].lost_disk = true;
         let held: Vec<Key> = self
             .partitions()

@@ -28,7 +28,7 @@ impl World {
             self.nodes[*node].copy.is_some() && self.is_spare(*node) && self.others_are_sure(*node)
         };
         let Some(node) = (0..count).map(|at| (first + at) % count).find(may_go) else { return false };
-        let Some(DiskCopy { disk, recovery_points }) = self.nodes[node].copy.take() else { return false };
+        let Some(DiskCopy { disk, recovery_points, .. }) = self.nodes[node].copy.take() else { return false };
         self.replace_disk(node, disk);
         self.alone_is_unclean(node);
         self.nodes[node].recovery_points = recovery_points;

@@ -89,7 +89,8 @@ impl World {
     fn choose_blow(&mut self, family: Family, node: usize) -> Option<(String, Blow)> {
         let mut files = files(&self.nodes[node].disk);
         if family == Family::StaleBlock {
-            let old = &self.nodes[node].copy.as_ref()?.disk;
+            // No block of another disk comes back.
+            let old = &self.nodes[node].copy.as_ref().filter(|copy| !copy.is_of_another)?.disk;
             let blocks = files.iter().flat_map(|(path, bytes)| {
                 let blocks = stale_blocks(bytes, &contents(old, path));
                 blocks.into_iter().map(move |blow| (path.clone(), blow))

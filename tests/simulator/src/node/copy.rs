@@ -9,6 +9,8 @@ use crate::outbox::Outbox;
 pub(crate) struct DiskCopy {
     pub(crate) disk: SimDisk,
     pub(crate) recovery_points: Vec<i64>,
+    /// The disk has been replaced since.
+    pub(crate) is_of_another: bool,
 }
 
 impl Node {
@@ -28,6 +30,7 @@ impl Node {
     fn keep(&mut self, disk: SimDisk, out: &mut Outbox) {
         let node = self.id;
         out.note(|| format!("the disk of node {node} is copied"));
-        self.copy = Some(DiskCopy { disk, recovery_points: self.recovery_points.clone() });
+        self.copy =
+            Some(DiskCopy { disk, recovery_points: self.recovery_points.clone(), is_of_another: false });
     }
 }
