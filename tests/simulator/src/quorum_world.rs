@@ -19,6 +19,7 @@ struct Total {
     committed: u64,
     epochs: u64,
     installed: u64,
+    noticed: u64,
     strikes: BTreeMap<Fault, u64>,
     violations: BTreeMap<&'static str, Vec<u64>>,
 }
@@ -31,6 +32,7 @@ impl Total {
         self.committed += report.committed;
         self.epochs += report.epochs;
         self.installed += report.installed;
+        self.noticed += report.noticed;
         for (fault, count) in &report.strikes {
             *self.strikes.entry(*fault).or_default() += count;
         }
@@ -117,7 +119,10 @@ fn summary(total: &Total, options: &Options, start: Instant) {
         total.virtual_ms as f64 / 3_600_000.0,
         total.committed
     );
-    println!("{} controller epochs, {} snapshots installed", total.epochs, total.installed);
+    println!(
+        "{} controller epochs, {} snapshots installed, {} damaged disks that no process started on",
+        total.epochs, total.installed, total.noticed
+    );
     for fault in Fault::ALL {
         let struck = total.strikes.get(&fault).copied().unwrap_or(0);
         let remark = match (options.faults.contains(&fault), struck) {

@@ -11,7 +11,7 @@
 //! | `controller` | a disk, and the process that runs on it |
 //! | `network` | what a message meets |
 //! | `client` | who proposes, one change at a time |
-//! | `faults`, `strike` | what may strike, and what it does |
+//! | `faults`, `strike`, `rot` | what may strike, and what it does |
 //! | `look` | what the invariants are told of each controller |
 //! | `ending` | what must come true when nothing strikes any more |
 //! | `book` | the trace, and the invariants |
@@ -23,6 +23,7 @@ mod ending;
 mod faults;
 mod look;
 mod network;
+mod rot;
 mod strike;
 mod world;
 
@@ -76,6 +77,8 @@ pub struct Report {
     pub epochs: u64,
     /// Snapshots that a controller was sent because its log ended before the leader's began.
     pub installed: u64,
+    /// Damaged disks over which a process did not start.
+    pub noticed: u64,
     /// How often each fault struck, and had an effect.
     pub strikes: BTreeMap<Fault, u64>,
 }

@@ -23,6 +23,8 @@ pub(super) struct Book {
     pub(super) violation: Option<Violation>,
     pub(super) committed: u64,
     pub(super) installed: u64,
+    /// Damaged disks over which a process did not start.
+    pub(super) noticed: u64,
     pub(super) strikes: BTreeMap<Fault, u64>,
     /// Values by offset, of all entries that any controller applied.
     pub(super) applied: BTreeMap<i64, Vec<u64>>,
@@ -36,6 +38,7 @@ impl Book {
             violation: None,
             committed: 0,
             installed: 0,
+            noticed: 0,
             strikes: BTreeMap::new(),
             applied: BTreeMap::new(),
         }

@@ -12,11 +12,12 @@ use klamm_quorum::{Peer, Quorum, QuorumConfig, SnapshotPolicy};
 use uuid::Uuid;
 
 use crate::disk::FusedDisk;
-use crate::history::ServerEvent;
 use crate::raft::faults::Fault;
 use crate::raft::network::Wire;
 use crate::raft::world::World;
 
+/// Where a controller's metadata is.
+pub(super) const DIR: &str = "/data/__cluster_metadata-0";
 /// Virtual milliseconds that a step of a healthy disk takes, at most.
 pub(super) const DISK_MS: u64 = 4;
 
@@ -28,6 +29,8 @@ pub(super) struct Controller {
     /// How many processes there were.
     pub(super) processes: u32,
     pub(super) running: Option<Running>,
+    /// The file that is damaged, until a process has started in spite of it or the disk is replaced.
+    pub(super) rotten: Option<PathBuf>,
     /// Faults that are not over.
     pub(super) struck_by: BTreeSet<Fault>,
     /// Offset of the next entry that is looked at.
@@ -61,6 +64,7 @@ impl Controller {
             number: 0,
             processes: 0,
             running: None,
+            rotten: None,
             struck_by: BTreeSet::new(),
             seen: 0,
             shown: None,
@@ -79,6 +83,7 @@ impl Controller {
     /// An empty disk in the place of the one that it has.
     pub(super) fn wipe(&mut self, seed: u64) {
         self.kill(true);
+        self.rotten = None;
         self.disk = SimDisk::new(seed);
         self.number += 1;
     }
@@ -95,7 +100,7 @@ pub(super) fn peer(controller: usize) -> Peer {
 }
 
 fn config(controller: usize, disk: u32, founders: usize, auto_join: bool) -> QuorumConfig {
-    let (me, dir) = (peer(controller), PathBuf::from("/data/__cluster_metadata-0"));
+    let (me, dir) = (peer(controller), PathBuf::from(DIR));
     let voters = (0..founders).map(peer).collect();
     let mut config =
         QuorumConfig::new(me.id, directory(controller, disk), "simulated".to_owned(), dir, voters);
@@ -139,10 +144,7 @@ impl World {
                 Ok(quorum) => world.is_there(controller, number, quorum),
                 // It has died, and is buried at the next look.
                 Err(_) if fuse.is_burnt() || fuse.failed_syncs() > 0 => fuse.burn_after(0),
-                Err(error) => {
-                    let reason = format!("controller {controller} does not start: {error}");
-                    world.tell(controller, &ServerEvent::NotAtRest { reason });
-                }
+                Err(error) => world.does_not_start(controller, &error),
             }
         });
     }
@@ -152,6 +154,7 @@ impl World {
         let one = &mut controllers[controller];
         if let Some(running) = one.running.as_mut().filter(|_| one.processes == number) {
             running.quorum = Some(quorum);
+            one.rotten = None;
         }
     }
 

@@ -41,11 +41,19 @@ pub enum Fault {
     Voters,
     /// The leader hands over.
     Transfer,
+    /// A bit of a file flips.
+    FlippedBit,
+    /// A file ends earlier than it did.
+    ShortFile,
+    /// A block of a file is zeros.
+    ZeroedBlock,
+    /// A block of a file is what it was before.
+    OldBlock,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Crash,
         Self::CrashAll,
         Self::Power,
@@ -65,6 +73,10 @@ impl Fault {
         Self::DiskLost,
         Self::Voters,
         Self::Transfer,
+        Self::FlippedBit,
+        Self::ShortFile,
+        Self::ZeroedBlock,
+        Self::OldBlock,
     ];
 
     /// The name on the command line.

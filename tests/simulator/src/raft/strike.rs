@@ -72,6 +72,9 @@ impl World {
             Fault::DiskLost => self.lose_disk(one),
             Fault::Voters => self.change_voters().await,
             Fault::Transfer => self.transfer().await,
+            Fault::FlippedBit | Fault::ShortFile | Fault::ZeroedBlock | Fault::OldBlock => {
+                self.rot(one, fault).await
+            }
         };
         if has_struck {
             *self.book.lock().strikes.entry(fault).or_default() += 1;
@@ -211,9 +214,9 @@ impl World {
         self.controllers.lock()[controller].struck_by.remove(&fault);
     }
 
-    /// Replaces a disk, if what is on the others is enough: all voters are there, and none is still the disk of before. Nor is it
-    /// one that may be about to become a voter.
-    fn lose_disk(self: &Arc<Self>, controller: usize) -> bool {
+    /// Whether a disk may go, since what is on the others is enough: all voters are there, whole, and none is still the disk of
+    /// before. Nor is it one that may be about to become a voter.
+    pub(super) fn is_spare(&self, controller: usize) -> bool {
         let Some((_, _, quorum)) = self.leader() else { return false };
         let status = quorum.status().borrow().clone();
         let controllers = self.controllers.lock();
@@ -225,11 +228,17 @@ impl World {
         let are_here = status.voters.iter().all(|voter| is_here(voter.id, voter.directory_id));
         let votes = status.voters.iter().any(|voter| voter.id == peer(controller).id);
         let may_join = self.auto_join && !votes;
-        if !are_here || may_join || status.voters.len() < 3 || self.is_changing.load(Ordering::Relaxed) {
+        let are_whole = controllers.iter().all(|one| one.rotten.is_none());
+        let is_enough = are_here && are_whole && status.voters.len() >= 3;
+        is_enough && !may_join && !self.is_changing.load(Ordering::Relaxed)
+    }
+
+    /// Replaces a disk with an empty one.
+    fn lose_disk(self: &Arc<Self>, controller: usize) -> bool {
+        if !self.is_spare(controller) {
             return false;
         }
         let seed = self.random.lock().next();
-        drop(controllers);
         self.look_for_panic(controller);
         self.controllers.lock()[controller].wipe(seed);
         self.start_later(controller);
@@ -239,7 +248,7 @@ impl World {
     /// Adds a voter if somebody observes, or else removes one if more than three are left.
     async fn change_voters(&self) -> bool {
         // Where disks are lost a change that is still under way might count on one of them.
-        if self.faults.contains(&Fault::DiskLost) && self.has_lost_disks() {
+        if self.has_lost_disks() {
             return false;
         }
         let Some((leader, process, quorum)) = self.leader() else { return false };
@@ -267,7 +276,7 @@ impl World {
 
     /// In one run either disks are lost or voters are changed on purpose: whichever comes first.
     fn has_lost_disks(&self) -> bool {
-        self.controllers.lock().iter().any(|one| one.number > 0)
+        self.controllers.lock().iter().any(|one| one.number > 0 || one.rotten.is_some())
     }
 
     async fn transfer(&self) -> bool {

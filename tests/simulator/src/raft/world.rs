@@ -111,6 +111,7 @@ impl World {
             committed: book.committed,
             epochs: u64::from(epochs.unsigned_abs()),
             installed: book.installed,
+            noticed: book.noticed,
             strikes: book.strikes.clone(),
         }
     }
