@@ -1,6 +1,7 @@
 //! What can go wrong, by origin.
 
 use std::io;
+use std::path::Path;
 
 /// Why the quorum did not start or could not serve a request.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,29 @@ pub enum QuorumError {
         what: String,
         /// What the disk said.
         source: io::Error,
+    },
+    /// What this disk has acknowledged is not there any more: it must not take part.
+    #[error(
+        "metadata quorum: {what}. What a voter has acknowledged must not be missing, so it does not start. If a majority of \
+         the other voters is whole, start this node with an empty data directory in the place of that of {dir}: with a \
+         `meta.properties` of its own it joins as another voter. {dir} alone must not be emptied, as the empty log would vote \
+         in the name of this one"
+    )]
+    Damaged {
+        /// The file, and what is wrong with it.
+        what: String,
+        /// The directory of the metadata log.
+        dir: String,
+    },
+    /// A file or a message has a format that this version does not know; it is left as it is.
+    #[error("{what} has format {found}, of a newer version; this one knows {known}")]
+    UnknownFormat {
+        /// The file or the message.
+        what: String,
+        /// Its format.
+        found: i32,
+        /// The newest format that this version knows.
+        known: i32,
     },
     /// A request or a response of a peer does not decode.
     #[error("malformed message of the metadata quorum: {0}")]
@@ -76,6 +100,15 @@ pub enum QuorumError {
 impl QuorumError {
     pub(crate) fn storage(what: impl Into<String>, source: io::Error) -> QuorumError {
         QuorumError::Storage { what: what.into(), source }
+    }
+
+    /// What keeps the directory of the metadata log from being opened.
+    pub(crate) fn opening(dir: &Path, source: io::Error) -> QuorumError {
+        let dir = dir.display().to_string();
+        match source.kind() {
+            io::ErrorKind::InvalidData => QuorumError::Damaged { what: source.to_string(), dir },
+            _ => QuorumError::Storage { what: dir, source },
+        }
     }
 }
 

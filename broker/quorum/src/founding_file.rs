@@ -34,7 +34,7 @@ impl FoundingFile {
                 tracing::warn!(%error, "the founding is learned anew from the metadata log");
                 None
             }
-            read => read.map_err(|error| QuorumError::storage(path.display().to_string(), error))?,
+            read => read.map_err(|error| QuorumError::opening(dir, error))?,
         };
         Ok(FoundingFile { disk, path, kept: Mutex::new(kept) })
     }

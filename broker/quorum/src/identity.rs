@@ -19,7 +19,7 @@ const FILE: &str = "raft-identity";
 /// The log came here from another data directory: as a copy it must not vote, since the original may.
 pub(crate) fn open(disk: &dyn Disk, config: &QuorumConfig, fresh: bool) -> Result<u64, QuorumError> {
     let path = config.dir.join(FILE);
-    let failed = |error| QuorumError::storage(path.display().to_string(), error);
+    let failed = |error| QuorumError::opening(&config.dir, error);
     let stored = sealed::read(disk, &path, |reader| Ok((reader.u64()?, reader.uuid()?))).map_err(failed)?;
     match stored {
         Some((id, directory_id)) if directory_id == config.directory_id => Ok(id),

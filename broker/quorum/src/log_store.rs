@@ -5,8 +5,10 @@
 
 mod entry;
 mod flusher;
+mod recovery;
 mod segments;
 mod state_files;
+mod voter_state;
 
 use std::fmt::Debug;
 use std::io;
@@ -26,6 +28,7 @@ use crate::room::Room;
 use crate::runtime::Worker;
 use crate::types::{Entry, LogId, TypeConfig, Vote, epoch_of, offset_of, term_of};
 use flusher::{Done, Write};
+use voter_state::VoterFile;
 
 /// Bytes of entries that are read at once for one request or one step of applying.
 const READ_BYTES: usize = 1024 * 1024;
@@ -43,6 +46,7 @@ struct Shared {
     dir: PathBuf,
     /// The file of the committed position, overwritten in place.
     committed: Arc<dyn DiskFile>,
+    voter: VoterFile,
     log: Mutex<Log>,
     state: Mutex<State>,
     room: Room,
@@ -61,15 +65,17 @@ struct State {
 
 impl LogStore {
     /// Opens or creates the log in `dir`, recovers it, and starts the flusher. `snapshot` is the last entry that the
-    /// newest snapshot holds. A log that has lost an entry which was committed is an error.
+    /// newest snapshot holds.
+    ///
+    /// # Errors
+    /// `InvalidData` when the log, or what lies beside it, has lost what was acknowledged or committed.
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
         segment_bytes: u64,
         snapshot: Option<LogId>,
     ) -> io::Result<LogStore> {
-        let shared = Arc::new(Shared::open(disk, dir, segment_bytes)?);
-        shared.recover_positions(snapshot)?;
+        let shared = Arc::new(recovery::open(disk, dir, segment_bytes, snapshot)?);
         let queue = flusher::start(shared.clone())?;
         Ok(LogStore { shared, queue })
     }
@@ -228,7 +234,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let first = offset_of(first.index);
         self.restart_if_empty(first).await?;
         let end = self.shared.append(first, batches.freeze(), last)?;
-        self.enqueue(Write::Append { end, flushed })
+        self.enqueue(Write::Append { end, last, flushed })
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {

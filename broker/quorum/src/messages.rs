@@ -37,8 +37,10 @@ pub(crate) trait Message: Sized {
 
     fn decode(bytes: Bytes) -> Result<Self, QuorumError> {
         let mut reader = Reader::new(bytes);
-        if reader.u8()? != FORMAT {
-            return Err(QuorumError::Malformed("its format is unknown"));
+        let found = reader.u8()?;
+        if found != FORMAT {
+            let what = "a message of the metadata quorum".to_owned();
+            return Err(QuorumError::UnknownFormat { what, found: found.into(), known: FORMAT.into() });
         }
         let message = Self::take(&mut reader)?;
         reader.finish()?;
@@ -70,7 +72,11 @@ pub(crate) fn payload_from_parts(kind: u8, bytes: Bytes) -> Result<Payload, Quor
             reader.finish()?;
             Ok(Payload::Membership(membership))
         }
-        _ => Err(QuorumError::Malformed("the kind of an entry is unknown")),
+        BLANK => Err(QuorumError::Malformed("an entry that should be empty is not")),
+        found => {
+            let what = "the kind of an entry of the metadata log".to_owned();
+            Err(QuorumError::UnknownFormat { what, found: found.into(), known: MEMBERSHIP.into() })
+        }
     }
 }
 

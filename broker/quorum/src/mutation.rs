@@ -13,6 +13,10 @@ pub enum Mutation {
     AppendAcknowledgedBeforeSync,
     /// A snapshot is not durable when the entries that it holds are purged.
     SnapshotNotSynced,
+    /// Of the two places of a vote, the one that a disk may have set back is believed.
+    OldVoteBelieved,
+    /// A log that ends before what it has acknowledged is taken for one that lost power over a write.
+    LostEndIgnored,
     /// Who proposed is told that nothing was written, although it was and may yet be committed.
     UnknownCalledRefused,
 }
@@ -36,11 +40,13 @@ mod seeded {
 
     impl Mutation {
         /// Every rule.
-        pub const ALL: [Self; 5] = [
+        pub const ALL: [Self; 7] = [
             Self::ReusedControllerId,
             Self::VoteNotSynced,
             Self::AppendAcknowledgedBeforeSync,
             Self::SnapshotNotSynced,
+            Self::OldVoteBelieved,
+            Self::LostEndIgnored,
             Self::UnknownCalledRefused,
         ];
     }

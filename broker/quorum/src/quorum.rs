@@ -134,12 +134,16 @@ impl Quorum {
 
     /// Answers a request of another controller; `api` is one of [`crate::api`].
     pub async fn handle_rpc(&self, api: i16, request: Parcel) -> Result<Parcel, QuorumError> {
-        let payload = if api == api::IDENTIFY {
-            self.identify(Identify::decode(request.payload)?, request.founding).encode()
+        let answer = if api == api::IDENTIFY {
+            Identify::decode(request.payload)
+                .map(|question| self.identify(question, request.founding).encode())
         } else {
-            self.inner.receiver.handle(api, request).await?
+            self.inner.receiver.handle(api, request).await
         };
-        Ok(Parcel { founding: self.inner.origin.founding(), payload })
+        if let Err(error @ QuorumError::UnknownFormat { .. }) = &answer {
+            self.inner.receiver.complain(api, error);
+        }
+        Ok(Parcel { founding: self.inner.origin.founding(), payload: answer? })
     }
 
     /// Says who this is, also to one of another quorum: it must learn of that. If it leads, whoever asks for the log, and has
@@ -398,9 +402,9 @@ fn open(config: &QuorumConfig, disk: Arc<dyn Disk>) -> Result<(LogStore, Arc<Sna
     let dir: &Path = &config.dir;
     files::create_dir(&*disk, dir).map_err(|error| QuorumError::storage(dir.display().to_string(), error))?;
     let snapshots =
-        SnapshotStore::open(disk.clone(), dir).map_err(|error| QuorumError::storage("snapshots", error))?;
+        SnapshotStore::open(disk.clone(), dir).map_err(|error| QuorumError::opening(dir, error))?;
     let log = LogStore::open(disk, dir, config.segment_bytes, snapshots.last_log_id())
-        .map_err(|error| QuorumError::storage("log", error))?;
+        .map_err(|error| QuorumError::opening(dir, error))?;
     Ok((log, Arc::new(snapshots)))
 }
 

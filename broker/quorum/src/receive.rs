@@ -1,6 +1,7 @@
 //! Requests of other members: decoded, checked for whom they are and who sent them, and handed to openraft.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -27,6 +28,9 @@ pub(crate) type Unfit = watch::Sender<Option<String>>;
 /// When a leader was last heard of.
 pub(crate) type LeaderHeard = Arc<Mutex<Option<Instant>>>;
 
+/// Between two lines about requests that cannot be read.
+const REMINDER: Duration = Duration::from_secs(30);
+
 /// Serves the quorum's requests.
 pub(crate) struct Receiver {
     raft: Raft,
@@ -36,6 +40,8 @@ pub(crate) struct Receiver {
     heard: LeaderHeard,
     unfit: Unfit,
     snapshots: SnapshotReceiver,
+    /// When it was said last that a request cannot be read.
+    complained: Mutex<Option<Instant>>,
 }
 
 impl Receiver {
@@ -47,7 +53,17 @@ impl Receiver {
         heard: LeaderHeard,
         unfit: Unfit,
     ) -> Receiver {
-        Receiver { raft, me, origin, log, heard, unfit, snapshots: SnapshotReceiver::default() }
+        let (snapshots, complained) = Default::default();
+        Receiver { raft, me, origin, log, heard, unfit, snapshots, complained }
+    }
+
+    /// Tells an operator of a request that a newer version has sent; who sent it only hears that it was refused.
+    pub(crate) fn complain(&self, api: i16, error: &QuorumError) {
+        let mut complained = self.complained.lock();
+        if complained.is_none_or(|at| at.elapsed() > REMINDER) {
+            *complained = Some(Instant::now());
+            tracing::error!(%error, api, "a request of another controller is refused; upgrade this one");
+        }
     }
 
     pub(crate) async fn handle(&self, api: i16, parcel: Parcel) -> Result<Bytes, QuorumError> {

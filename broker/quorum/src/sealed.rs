@@ -1,6 +1,6 @@
-//! Files of one small value: `format(u8 = 1) value crc32c(u32)`.
+//! Files of one small value: `format(u8 = 1) value crc32c(u32)`. Whatever the format, the checksum over all before it ends the file.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,19 +22,42 @@ pub(crate) fn seal(put: impl FnOnce(&mut BytesMut)) -> Bytes {
     out.freeze()
 }
 
-/// The value of a file; `None` if the file does not exist, `InvalidData` if it is damaged.
+/// The value of a file; `None` if the file does not exist.
+///
+/// # Errors
+/// `InvalidData` if it is damaged, `Unsupported` if a newer version wrote it.
 pub(crate) fn read<V>(
     disk: &dyn Disk,
     path: &Path,
     value: impl FnOnce(&mut Reader) -> Result<V, QuorumError>,
 ) -> io::Result<Option<V>> {
     let Some(bytes) = files::read(disk, path)? else { return Ok(None) };
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
-    let mut reader = Reader::new(files::strip_checksum(bytes).ok_or_else(damaged)?);
-    if reader.u8().map_err(|_| damaged())? != FORMAT {
-        return Err(damaged());
-    }
-    let value = value(&mut reader).map_err(|_| damaged())?;
-    reader.finish().map_err(|_| damaged())?;
+    let mut reader = open(bytes, path)?;
+    let value = value(&mut reader).map_err(|_| damaged(path))?;
+    reader.finish().map_err(|_| damaged(path))?;
     Ok(Some(value))
+}
+
+/// What lies between the format and the checksum of a file.
+///
+/// # Errors
+/// As those of [`read`].
+pub(crate) fn open(bytes: Bytes, path: &Path) -> io::Result<Reader> {
+    let mut reader = Reader::new(files::strip_checksum(bytes).ok_or_else(|| damaged(path))?);
+    match reader.u8().map_err(|_| damaged(path))? {
+        FORMAT => Ok(reader),
+        found => Err(unknown(QuorumError::UnknownFormat {
+            what: path.display().to_string(),
+            found: found.into(),
+            known: FORMAT.into(),
+        })),
+    }
+}
+
+pub(crate) fn unknown(error: QuorumError) -> io::Error {
+    io::Error::new(ErrorKind::Unsupported, error)
+}
+
+pub(crate) fn damaged(path: &Path) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("{} is damaged", path.display()))
 }

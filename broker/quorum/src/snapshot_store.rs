@@ -7,18 +7,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use klamm_log::Disk;
 use parking_lot::Mutex;
 
 use crate::codec::{Reader, put_bytes};
-use crate::files;
 use crate::messages::Message;
 use crate::mutation::{self, Mutation};
 use crate::room::Room;
 use crate::types::{LogId, Snapshot, SnapshotMeta, epoch_of, term_of};
+use crate::{QuorumError, files, sealed};
 
-const FORMAT: u8 = 1;
 const SUFFIX: &str = ".checkpoint";
 
 /// The newest snapshot of the metadata directory.
@@ -94,9 +93,8 @@ impl SnapshotStore {
 
     fn load(&self, name: &str) -> io::Result<Snapshot> {
         let path = self.dir.join(name);
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", path.display()));
-        let bytes = files::read(&*self.disk, &path)?.ok_or_else(damaged)?;
-        decode(bytes).ok_or_else(damaged)
+        let bytes = files::read(&*self.disk, &path)?.ok_or_else(|| sealed::damaged(&path))?;
+        decode(sealed::open(bytes, &path)?, &path)
     }
 
     /// Names of the snapshots, oldest first.
@@ -122,25 +120,23 @@ fn file_name(last: &LogId) -> String {
 }
 
 fn encode(meta: &SnapshotMeta, image: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(image.len() + 128);
-    out.put_u8(FORMAT);
-    put_bytes(&mut out, &meta.encode());
-    put_bytes(&mut out, image);
-    let crc = crc32c::crc32c(&out);
-    out.put_u32(crc);
-    out.freeze()
+    sealed::seal(|out| {
+        out.reserve(image.len() + 128);
+        put_bytes(out, &meta.encode());
+        put_bytes(out, image);
+    })
 }
 
-fn decode(bytes: Bytes) -> Option<Snapshot> {
-    let checked = files::strip_checksum(bytes)?;
-    let mut reader = Reader::new(checked);
-    if reader.u8().ok()? != FORMAT {
-        return None;
-    }
-    let meta = SnapshotMeta::decode(reader.bytes().ok()?).ok()?;
-    let snapshot = reader.bytes().ok()?;
-    reader.finish().ok()?;
-    Some(Snapshot { meta, snapshot })
+fn decode(mut reader: Reader, path: &Path) -> io::Result<Snapshot> {
+    let parts = (|| {
+        let (meta, snapshot) = (reader.bytes()?, reader.bytes()?);
+        reader.finish()?;
+        Ok(Snapshot { meta: SnapshotMeta::decode(meta)?, snapshot })
+    })();
+    parts.map_err(|error| match error {
+        QuorumError::UnknownFormat { .. } => sealed::unknown(error),
+        _ => sealed::damaged(path),
+    })
 }
 
 #[cfg(test)]

@@ -9,11 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::{Bytes, BytesMut};
 use klamm_records::{Batch, BatchBuilder, BatchError};
 
+use crate::QuorumError;
 use crate::messages::{payload_from_parts, payload_parts};
+use crate::sealed;
 use crate::types::{Entry, Payload, epoch_of, log_id, offset_of, term_of};
 
 /// First type number of control records of the quorum; the kind of the payload is added.
 const CONTROL_BASE: i16 = 100;
+const CONTROL_VERSION: i16 = 0;
 const KEY_SIZE: usize = 4;
 const NORMAL: u8 = 1;
 
@@ -42,21 +45,33 @@ pub(super) fn from_batch(batch: &Batch) -> io::Result<Entry> {
     let record = record.map_err(invalid)?;
     let kind = match &record.key {
         None => NORMAL,
-        Some(key) => control_kind(key).ok_or_else(|| malformed(offset))?,
+        Some(key) => control_kind(key, offset)?,
     };
-    let payload =
-        payload_from_parts(kind, record.value.unwrap_or_default()).map_err(|_| malformed(offset))?;
+    let payload = payload_from_parts(kind, record.value.unwrap_or_default());
+    let payload = payload.map_err(|error| match error {
+        QuorumError::UnknownFormat { .. } => sealed::unknown(error),
+        _ => malformed(offset),
+    })?;
     Ok(Entry { log_id: log_id(term, index), payload })
 }
 
 fn control_key(kind: u8) -> [u8; KEY_SIZE] {
     let mut key = [0; KEY_SIZE];
+    key[..2].copy_from_slice(&CONTROL_VERSION.to_be_bytes());
     key[2..].copy_from_slice(&(CONTROL_BASE + i16::from(kind)).to_be_bytes());
     key
 }
 
-fn control_kind(key: &Bytes) -> Option<u8> {
-    (0..=2).find(|kind| key.as_ref() == control_key(*kind))
+/// The kind of a payload that a control record's key names, whether or not it is known.
+fn control_kind(key: &Bytes, offset: i64) -> io::Result<u8> {
+    let &[major, minor, high, low] = key.as_ref() else { return Err(malformed(offset)) };
+    let (version, kind) = (i16::from_be_bytes([major, minor]), i16::from_be_bytes([high, low]));
+    if version != CONTROL_VERSION {
+        let what = format!("the control record at offset {offset} of the metadata log");
+        let (found, known) = (version.into(), CONTROL_VERSION.into());
+        return Err(sealed::unknown(QuorumError::UnknownFormat { what, found, known }));
+    }
+    u8::try_from(kind.saturating_sub(CONTROL_BASE)).map_err(|_| malformed(offset))
 }
 
 fn now_ms() -> i64 {

@@ -20,8 +20,8 @@ pub(super) type Done = oneshot::Sender<io::Result<()>>;
 
 /// A write, in the order in which openraft asked for it.
 pub(super) enum Write {
-    /// Entries up to this offset, exclusive, are in the log's memory.
-    Append { end: i64, flushed: IOFlushed<TypeConfig> },
+    /// Entries up to this offset, exclusive, are in the log's memory; the last of them.
+    Append { end: i64, last: LogId, flushed: IOFlushed<TypeConfig> },
     /// Persist a vote.
     Vote(Vote, Done),
     /// Remember what is committed; nobody waits.
@@ -49,7 +49,7 @@ fn run(shared: &Shared, failed: &mut Option<Failure>, writes: &mut dyn Iterator<
             Write::Append { flushed, .. } if mutation::is_active(Mutation::AppendAcknowledgedBeforeSync) => {
                 flushed.io_completed(Ok(()));
             }
-            Write::Append { end, flushed } => appends.push(end, flushed),
+            Write::Append { end, last, flushed } => appends.push(end, last, flushed),
             other => {
                 appends.flush(shared, failed);
                 perform(shared, other, failed);
@@ -63,12 +63,13 @@ fn run(shared: &Shared, failed: &mut Option<Failure>, writes: &mut dyn Iterator<
 #[derive(Default)]
 struct Appends {
     end: i64,
+    last: Option<LogId>,
     waiting: Vec<IOFlushed<TypeConfig>>,
 }
 
 impl Appends {
-    fn push(&mut self, end: i64, flushed: IOFlushed<TypeConfig>) {
-        self.end = end;
+    fn push(&mut self, end: i64, last: LogId, flushed: IOFlushed<TypeConfig>) {
+        (self.end, self.last) = (end, Some(last));
         self.waiting.push(flushed);
     }
 
@@ -76,7 +77,7 @@ impl Appends {
         if self.waiting.is_empty() {
             return;
         }
-        let result = attempt(failed, || shared.flush_when_there_is_room(self.end));
+        let result = attempt(failed, || shared.flush_entries(self.end, self.last));
         for flushed in self.waiting.drain(..) {
             flushed.io_completed(copy(&result));
         }

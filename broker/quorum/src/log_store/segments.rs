@@ -1,87 +1,18 @@
 //! The log itself: appends in memory, writes and flushes by the flusher, reads by everybody.
 
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use klamm_log::{Checked, CorruptionPolicy, Disk, Log, LogConfig, LogError, OpenOptions};
-use parking_lot::Mutex;
+use klamm_log::LogError;
 
-use super::{Shared, State, entry, state_files};
-use crate::room::Room;
+use super::{Shared, entry, state_files};
 use crate::types::{Entry, LogId, Vote, offset_of};
 
 /// Bytes of the log's newest batches that stay in memory.
-const TAIL_CACHE: usize = 1024 * 1024;
-/// Bytes that are checked at a time.
-const PIECE: u64 = 1024 * 1024;
+pub(super) const TAIL_CACHE: usize = 1024 * 1024;
 
 impl Shared {
-    pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64) -> io::Result<Shared> {
-        let purged = state_files::read_purged(&*disk, dir)?;
-        let committed = state_files::read_committed(&*disk, dir)?;
-        let behind = |id: Option<LogId>| id.map_or(0, |id| offset_of(id.index.saturating_add(1)));
-        let options = OpenOptions {
-            log_start_offset: behind(purged),
-            // Saved after the entries were durable: damage before it is not a torn write.
-            recovery_point: behind(committed),
-            corruption: CorruptionPolicy::Refuse,
-            ..OpenOptions::default()
-        };
-        let (mut log, report) =
-            Log::open(disk.clone(), dir.to_owned(), log_config(segment_bytes), options).map_err(log_error)?;
-        tracing::info!(
-            ?report,
-            start = log.start_offset(),
-            end = log.end_offset(),
-            "opened the metadata log"
-        );
-        for file in &report.broken {
-            tracing::warn!(file = %file.display(), "not what was written; built anew");
-        }
-        check(&mut log)?;
-        log.set_tail_cache_limit(TAIL_CACHE);
-        // openraft takes what it finds for durable; after a crash it may be in the page cache only.
-        log.flush().map_err(log_error)?;
-        let state = State { vote: state_files::read_vote(&*disk, dir)?, committed, purged, last: purged };
-        let committed = state_files::open_committed(&*disk, dir)?;
-        let dir = dir.to_owned();
-        Ok(Shared {
-            disk,
-            dir,
-            committed,
-            log: Mutex::new(log),
-            state: Mutex::new(state),
-            room: Room::default(),
-        })
-    }
-
-    /// The last entry from the log, and the committed position, which the log must confirm: it was saved after the
-    /// entries that it names were durable.
-    pub(super) fn recover_positions(&self, snapshot: Option<LogId>) -> io::Result<()> {
-        let (start, end) = self.bounds();
-        if start < end {
-            let last = self.entry_at(end - 1)?.map(|entry| entry.log_id);
-            self.state.lock().last = last;
-        }
-        let State { committed, purged, .. } = self.state.lock().clone();
-        let Some(committed) = committed else { return Ok(()) };
-        // An entry of the same index and term is the same entry, and so is all before it.
-        if self.entry_at(offset_of(committed.index))?.is_some_and(|entry| entry.log_id == committed) {
-            return Ok(());
-        }
-        if snapshot.max(purged) < Some(committed) {
-            let (at, end) = (committed.index, self.bounds().1);
-            let why =
-                format!("the entry at offset {at} was committed, but the log that ends at {end} has lost it");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        self.state.lock().committed = None;
-        Ok(())
-    }
-
-    fn entry_at(&self, offset: i64) -> io::Result<Option<Entry>> {
+    pub(super) fn entry_at(&self, offset: i64) -> io::Result<Option<Entry>> {
         let Ok(index) = u64::try_from(offset) else { return Ok(None) };
         Ok(self.read(index, index.saturating_add(1), 1)?.pop())
     }
@@ -125,9 +56,12 @@ impl Shared {
         }
     }
 
-    /// As [`Shared::flush_to`], when there is room for it.
-    pub(super) fn flush_when_there_is_room(&self, end: i64) -> io::Result<()> {
-        self.room.wait_for("the metadata log", || self.flush_to(end))
+    /// As [`Shared::flush_to`], when there is room for it; and notes that it is done up to `last`, the entry before `end`.
+    pub(super) fn flush_entries(&self, end: i64, last: Option<LogId>) -> io::Result<()> {
+        self.room.wait_for("the metadata log", || {
+            self.flush_to(end)?;
+            self.voter.change(|state| state.synced = last)
+        })
     }
 
     /// Makes a vote durable, when there is room for it.
@@ -137,15 +71,26 @@ impl Shared {
 
     fn flush_all(&self) -> io::Result<()> {
         let end = self.log.lock().end_offset();
-        self.flush_when_there_is_room(end)
+        self.room.wait_for("the metadata log", || self.flush_to(end))
+    }
+
+    /// Before entries from `from` on go: none of them counts as synced any more.
+    fn give_up_synced(&self, from: i64) -> io::Result<()> {
+        let is_behind = |id: LogId| offset_of(id.index) >= from;
+        if !self.voter.state().synced.is_some_and(is_behind) {
+            return Ok(());
+        }
+        let purged = self.state.lock().purged.filter(|id| !is_behind(*id));
+        let last = self.entry_at(from.saturating_sub(1))?.map(|entry| entry.log_id).or(purged);
+        self.voter.save(|state| state.synced = last)
     }
 
     /// Removes the entries from `from` on. Only the flusher calls this, so no write is under way.
     pub(super) fn truncate(&self, from: i64) -> io::Result<()> {
         self.flush_all()?;
-        let mut log = self.log.lock();
-        let from = from.max(log.start_offset());
-        log.truncate_to(from).map_err(log_error)
+        let from = from.max(self.bounds().0);
+        self.give_up_synced(from)?;
+        self.log.lock().truncate_to(from).map_err(log_error)
     }
 
     /// Forgets the entries up to `upto`: first the position is made durable, then segments go.
@@ -170,12 +115,14 @@ impl Shared {
 
     /// Lets an empty log start at `at`.
     pub(super) fn restart(&self, at: i64) -> io::Result<()> {
+        self.give_up_synced(at)?;
         self.log.lock().reset_to(at).map_err(log_error)
     }
 
     pub(super) fn close(&self) -> io::Result<()> {
         self.flush_all()?;
-        self.log.lock().close().map_err(log_error)
+        self.log.lock().close().map_err(log_error)?;
+        self.voter.save(|_| {})
     }
 
     /// Entries of `first..end` that the log has, about `max_bytes` of them and at least one.
@@ -210,33 +157,10 @@ impl Shared {
     }
 }
 
-/// Checks what the walk of a start has left out, before anything is read from it. The log is short.
-fn check(log: &mut Log) -> io::Result<()> {
-    while let Some(mut check) = log.plan_check() {
-        loop {
-            match check.run(PIECE).map_err(log_error)? {
-                Checked::More => {}
-                Checked::Done => break,
-                Checked::Damaged { path, position, reason, .. } => {
-                    return Err(log_error(LogError::Damaged { path, position, reason }));
-                }
-            }
-        }
-        for file in log.mend(&check).map_err(log_error)? {
-            tracing::warn!(file = %file.display(), "not what was written; put right from the entries");
-        }
-    }
-    Ok(())
-}
-
-/// Only purging removes segments; a segment is rolled by size alone.
-fn log_config(segment_bytes: u64) -> LogConfig {
-    LogConfig { segment_bytes, segment_ms: i64::MAX, cleanup_delete: false, ..LogConfig::default() }
-}
-
-fn log_error(error: LogError) -> io::Error {
+pub(super) fn log_error(error: LogError) -> io::Error {
     match &error {
         LogError::Io { source, .. } => io::Error::new(source.kind(), error.to_string()),
+        LogError::Damaged { .. } => io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
         _ => io::Error::other(error.to_string()),
     }
 }

@@ -1,15 +1,17 @@
 //! The small files beside the log: `quorum-state` (the vote), `purged` and `committed`.
 //!
-//! Each holds a format byte, its value and a CRC-32C. The first two are replaced atomically. `committed` is a cache: it
-//! is overwritten in place without a flush, after the entries that it names are durable, and ignored when it is damaged.
+//! Each holds a format byte, its value and a CRC-32C. The first two are replaced atomically, and [`super::voter_state`] has them a
+//! second time. `committed` is a cache: it is overwritten in place without a flush, after the entries that it names are durable,
+//! and ignored when it is damaged.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
 use klamm_log::{Disk, DiskFile, OpenMode};
 
 use super::Shared;
+use super::voter_state::VoterState;
 use crate::codec::{Reader, put_log_id, put_vote};
 use crate::files;
 use crate::mutation::{self, Mutation};
@@ -21,27 +23,77 @@ const PURGED: &str = "purged";
 const COMMITTED: &str = "committed";
 
 pub(super) fn save_vote(shared: &Shared, vote: &Vote) -> io::Result<()> {
-    let bytes = seal(|out| put_vote(out, vote));
-    if mutation::is_active(Mutation::VoteNotSynced) {
-        files::write_unsynced(&*shared.disk, &shared.dir.join(VOTE), &bytes)?;
-    } else {
-        files::write_atomic(&*shared.disk, &shared.dir.join(VOTE), &bytes)?;
-    }
+    shared.voter.save(|state| state.vote = Some(*vote))?;
+    write_vote(&*shared.disk, &shared.dir, vote)?;
     shared.state.lock().vote = Some(*vote);
     Ok(())
 }
 
-pub(super) fn read_vote(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Vote>> {
-    read(disk, &dir.join(VOTE), Reader::vote)
+fn write_vote(disk: &dyn Disk, dir: &Path, vote: &Vote) -> io::Result<()> {
+    let (path, bytes) = (dir.join(VOTE), seal(|out| put_vote(out, vote)));
+    if mutation::is_active(Mutation::VoteNotSynced) {
+        files::write_unsynced(disk, &path, &bytes)
+    } else {
+        files::write_atomic(disk, &path, &bytes)
+    }
 }
 
 pub(super) fn save_purged(shared: &Shared, id: &LogId) -> io::Result<()> {
-    let bytes = seal(|out| put_log_id(out, id));
-    files::write_atomic(&*shared.disk, &shared.dir.join(PURGED), &bytes)
+    shared.voter.save(|state| state.purged = Some(*id))?;
+    write_purged(&*shared.disk, &shared.dir, id)
 }
 
-pub(super) fn read_purged(disk: &dyn Disk, dir: &Path) -> io::Result<Option<LogId>> {
-    read(disk, &dir.join(PURGED), Reader::log_id)
+fn write_purged(disk: &dyn Disk, dir: &Path, id: &LogId) -> io::Result<()> {
+    files::write_atomic(disk, &dir.join(PURGED), &seal(|out| put_log_id(out, id)))
+}
+
+/// Vote and purged position, each the newer one of `quorum-state` and `purged` on the one hand and of `twice` on the other.
+/// A file that has another is put right.
+///
+/// # Errors
+/// A file is damaged, and what it held is nowhere else.
+pub(super) fn recover(disk: &dyn Disk, dir: &Path, twice: VoterState) -> io::Result<VoterState> {
+    if mutation::is_active(Mutation::OldVoteBelieved) {
+        let vote = read(disk, &dir.join(VOTE), Reader::vote)?;
+        return Ok(VoterState { vote, ..twice });
+    }
+    let vote = newest(read(disk, &dir.join(VOTE), Reader::vote), twice.vote, age_of_vote)?;
+    if let Some(vote) = vote.to_write {
+        write_vote(disk, dir, &vote)?;
+    }
+    let purged = newest(read(disk, &dir.join(PURGED), Reader::log_id), twice.purged, |id| *id)?;
+    if let Some(purged) = purged.to_write {
+        write_purged(disk, dir, &purged)?;
+    }
+    Ok(VoterState { vote: vote.value, purged: purged.value, ..twice })
+}
+
+/// A value that is stored twice.
+struct Newest<V> {
+    value: Option<V>,
+    /// The same, if its file has another one.
+    to_write: Option<V>,
+}
+
+fn newest<V: Copy, A: Ord>(
+    file: io::Result<Option<V>>,
+    twice: Option<V>,
+    age: impl Fn(&V) -> A,
+) -> io::Result<Newest<V>> {
+    let stored = match file {
+        Err(error) if error.kind() == ErrorKind::InvalidData && twice.is_some() => {
+            tracing::warn!(%error, "put right from what is stored a second time");
+            None
+        }
+        stored => stored?,
+    };
+    let to_write = twice.filter(|twice| stored.as_ref().map(&age) < Some(age(twice)));
+    Ok(Newest { value: to_write.or(stored), to_write })
+}
+
+/// In one term a voter that has voted for one may hear that another was elected; nothing follows that.
+fn age_of_vote(vote: &Vote) -> (u64, bool) {
+    (vote.leader_id.term, vote.committed)
 }
 
 pub(super) fn save_committed(shared: &Shared, id: &LogId) -> io::Result<()> {
@@ -55,7 +107,7 @@ pub(super) fn open_committed(disk: &dyn Disk, dir: &Path) -> io::Result<Arc<dyn 
 
 pub(super) fn read_committed(disk: &dyn Disk, dir: &Path) -> io::Result<Option<LogId>> {
     match read(disk, &dir.join(COMMITTED), Reader::log_id) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
             tracing::warn!(%error, "what is committed is learned anew");
             Ok(None)
         }

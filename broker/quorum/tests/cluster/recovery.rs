@@ -83,7 +83,7 @@ async fn a_log_that_has_lost_committed_entries_is_refused() {
     cluster.stop_all().await;
     cluster.disks[&1].remove_file(&Path::new(DIR).join(SEGMENT)).expect("removed");
     let refused = cluster.try_start(1).await;
-    assert!(matches!(refused, Err(QuorumError::Storage { .. })));
+    assert!(matches!(refused, Err(QuorumError::Damaged { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
