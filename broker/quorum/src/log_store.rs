@@ -97,6 +97,13 @@ impl LogStore {
         (state.vote, state.last)
     }
 
+    /// Where the log ends, and where what is durable of it does.
+    #[cfg(feature = "simulated")]
+    pub(crate) fn ends(&self) -> (i64, i64) {
+        let log = self.shared.log.lock();
+        (log.end_offset(), log.durable_end())
+    }
+
     /// The leader epoch of the entry at `index`, if it is in the log or was the last to be purged.
     pub(crate) fn epoch_at(&self, index: u64) -> io::Result<Option<i32>> {
         let purged = self.shared.state.lock().purged;

@@ -316,6 +316,22 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_an_unknown_kind_is_named_and_not_taken() {
+        let request = AppendEntriesRequest::<TypeConfig> {
+            vote: Vote::new_committed(3, 1),
+            prev_log_id: None,
+            entries: vec![normal(0, 0, b"x")],
+            leader_commit: None,
+        };
+        let mut bytes = request.encode().to_vec();
+        let kind = bytes.len() - 6;
+        assert_eq!(bytes[kind], NORMAL);
+        bytes[kind] = 9;
+        let refused = AppendEntriesRequest::<TypeConfig>::decode(bytes.into()).expect_err("unknown");
+        assert!(matches!(refused, QuorumError::UnknownFormat { found: 9, .. }), "{refused}");
+    }
+
+    #[test]
     fn an_append_with_a_hole_is_refused() {
         let request = AppendEntriesRequest::<TypeConfig> {
             vote: Vote::new_committed(3, 1),

@@ -306,6 +306,12 @@ impl Quorum {
         Some((epoch_of(vote.leader_id.term), vote.leader_id.voted_for, vote.committed))
     }
 
+    /// Where the log ends, and up to where of it this disk may have acknowledged it: both exclusive.
+    #[cfg(feature = "simulated")]
+    pub fn log_ends(&self) -> (i64, i64) {
+        self.inner.log.ends()
+    }
+
     /// Stops this voter and makes its log durable. Leadership is not handed over: see [`Quorum::transfer_leadership`].
     pub async fn shutdown(&self) {
         self.inner.log.give_up_waiting();

@@ -250,6 +250,15 @@ pub enum ServerEvent {
         /// How far its log goes.
         log: LogPositions,
     },
+    /// A controller of a simulated quorum has started on a disk that was damaged while nothing ran on it.
+    ControllerReturned {
+        /// The controller.
+        controller: usize,
+        /// Where what its disk had synced of the log ended, exclusive.
+        synced: i64,
+        /// Where the log ends now, exclusive.
+        log_end: i64,
+    },
     /// A controller of a simulated quorum leads it, by its own knowledge.
     ControllerLeads {
         /// The controller.

@@ -73,6 +73,29 @@ fn snapshot_not_synced() {
     is_caught("SnapshotNotSynced", 20, &[Fault::Power, Fault::PowerAll], &["S4", "S8"]);
 }
 
+const ROT: [Fault; 4] = [Fault::FlippedBit, Fault::ShortFile, Fault::ZeroedBlock, Fault::OldBlock];
+
+#[test]
+fn old_vote_believed() {
+    let faults = [Fault::OldBlock, Fault::Isolation, Fault::Transfer];
+    is_caught("OldVoteBelieved", 60, &faults, &["S4"]);
+}
+
+#[test]
+fn lost_end_ignored() {
+    let faults = [&ROT[..], &[Fault::Isolation, Fault::KindUnanswered]].concat();
+    is_caught("LostEndIgnored", 60, &faults, &["S4"]);
+}
+
+/// Most damage is met by a process that starts, and every such run ends with a quorum that has all it had.
+#[test]
+fn damaged_disks_are_noticed() {
+    let options = options(&ROT);
+    let reports: Vec<_> = (0..6).map(|seed| run(seed, &options)).collect();
+    assert!(reports.iter().all(|report| report.violation.is_none()), "{reports:?}");
+    assert!(reports.iter().map(|report| report.noticed).sum::<u64>() > 0, "{reports:?}");
+}
+
 #[test]
 fn unknown_called_refused() {
     is_caught("UnknownCalledRefused", 20, &[Fault::Isolation, Fault::Pause, Fault::Bridge], &["P5"]);

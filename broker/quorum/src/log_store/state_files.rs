@@ -55,17 +55,21 @@ fn write_purged(disk: &dyn Disk, dir: &Path, id: &LogId) -> io::Result<()> {
 pub(super) fn recover(disk: &dyn Disk, dir: &Path, twice: VoterState) -> io::Result<VoterState> {
     if mutation::is_active(Mutation::OldVoteBelieved) {
         let vote = read(disk, &dir.join(VOTE), Reader::vote)?;
-        return Ok(VoterState { vote, ..twice });
+        return recover_purged(disk, dir, VoterState { vote, ..twice });
     }
     let vote = newest(read(disk, &dir.join(VOTE), Reader::vote), twice.vote, age_of_vote)?;
     if let Some(vote) = vote.to_write {
         write_vote(disk, dir, &vote)?;
     }
-    let purged = newest(read(disk, &dir.join(PURGED), Reader::log_id), twice.purged, |id| *id)?;
+    recover_purged(disk, dir, VoterState { vote: vote.value, ..twice })
+}
+
+fn recover_purged(disk: &dyn Disk, dir: &Path, known: VoterState) -> io::Result<VoterState> {
+    let purged = newest(read(disk, &dir.join(PURGED), Reader::log_id), known.purged, |id| *id)?;
     if let Some(purged) = purged.to_write {
         write_purged(disk, dir, &purged)?;
     }
-    Ok(VoterState { vote: vote.value, purged: purged.value, ..twice })
+    Ok(VoterState { purged: purged.value, ..known })
 }
 
 /// A value that is stored twice.

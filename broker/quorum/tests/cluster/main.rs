@@ -3,6 +3,7 @@
 mod harness;
 mod link;
 
+mod damage;
 mod disks;
 mod elections;
 mod foundings;

@@ -1,5 +1,5 @@
 //! S4: leader epochs, partition epochs, broker epochs and controller epochs rise, restarts or not; and a controller's disk
-//! that is not replaced keeps its vote and its snapshot. What a process knows to be committed grows; the next one learns it
+//! that is not replaced keeps its vote, its snapshot and what it has synced of its log. What a process knows to be committed grows; the next one learns it
 //! anew, as a leader may have committed what only others had synced.
 
 use std::collections::BTreeMap;
@@ -93,6 +93,11 @@ impl Invariant for EpochsRise {
             }
             ServerEvent::ControllerStands { controller, disk, process, vote, log } => {
                 self.controller_stands((*controller, *disk), *process, *vote, log)?;
+            }
+            ServerEvent::ControllerReturned { controller, synced, log_end } if log_end < synced => {
+                return Err(format!(
+                    "controller {controller} had synced its log up to {synced}, and goes on where it ends at {log_end}"
+                ));
             }
             ServerEvent::ControllerElected { epoch, .. } => {
                 if *epoch <= self.controller {

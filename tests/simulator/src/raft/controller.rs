@@ -12,6 +12,7 @@ use klamm_quorum::{Peer, Quorum, QuorumConfig, SnapshotPolicy};
 use uuid::Uuid;
 
 use crate::disk::FusedDisk;
+use crate::history::ServerEvent;
 use crate::raft::faults::Fault;
 use crate::raft::network::Wire;
 use crate::raft::world::World;
@@ -29,14 +30,22 @@ pub(super) struct Controller {
     /// How many processes there were.
     pub(super) processes: u32,
     pub(super) running: Option<Running>,
-    /// The file that is damaged, until a process has started in spite of it or the disk is replaced.
-    pub(super) rotten: Option<PathBuf>,
+    /// What is damaged, until a process has started in spite of it or the disk is replaced.
+    pub(super) rotten: Option<Rotten>,
     /// Faults that are not over.
     pub(super) struck_by: BTreeSet<Fault>,
     /// Offset of the next entry that is looked at.
     pub(super) seen: i64,
     /// The image that was looked at last.
     pub(super) shown: Option<Arc<Image>>,
+}
+
+/// What is damaged on a disk.
+#[derive(Clone)]
+pub(super) struct Rotten {
+    pub(super) path: PathBuf,
+    /// Where the log ended that was synced, exclusive.
+    pub(super) synced: i64,
 }
 
 /// Its process.
@@ -152,9 +161,13 @@ impl World {
     fn is_there(&self, controller: usize, number: u32, quorum: Quorum) {
         let mut controllers = self.controllers.lock();
         let one = &mut controllers[controller];
-        if let Some(running) = one.running.as_mut().filter(|_| one.processes == number) {
-            running.quorum = Some(quorum);
-            one.rotten = None;
+        let Some(running) = one.running.as_mut().filter(|_| one.processes == number) else { return };
+        let log_end = quorum.log_ends().0;
+        running.quorum = Some(quorum);
+        let rotten = one.rotten.take();
+        drop(controllers);
+        if let Some(Rotten { synced, .. }) = rotten {
+            self.tell(controller, &ServerEvent::ControllerReturned { controller, synced, log_end });
         }
     }
 

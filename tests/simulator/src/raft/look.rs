@@ -109,7 +109,9 @@ impl World {
                     if from > 0 && !has_entry(quorum, offset) {
                         self.book.lock().installed += 1;
                     }
-                    offset + 1
+                    // Entries that the snapshot holds may still be in the log, and looked at nowhere else.
+                    let first = quorum.status().borrow().log.purged;
+                    if first > from && has_entry(quorum, first) { first } else { offset + 1 }
                 }
                 Err(QuorumError::OffsetOutOfRange { .. }) => from,
                 Err(error) => {

@@ -12,7 +12,7 @@ use klamm_log::{Disk, OpenMode, SimDisk};
 use klamm_quorum::QuorumError;
 
 use crate::history::ServerEvent;
-use crate::raft::controller::DIR;
+use crate::raft::controller::{DIR, Rotten};
 use crate::raft::faults::Fault;
 use crate::raft::world::World;
 
@@ -30,13 +30,13 @@ impl World {
             }
             _ => None,
         };
-        if !self.is_spare(controller) || self.controllers.lock()[controller].running.is_none() {
+        if !self.is_spare(controller) {
             return false;
         }
         self.look();
-        if self.controllers.lock()[controller].running.is_none() {
-            return false;
-        }
+        let Some((.., quorum)) = self.running(controller) else { return false };
+        let synced = quorum.log_ends().1;
+        drop(quorum);
         // The process dies, not the machine: what of a log's end a loss of power leaves tells nothing of what was acknowledged.
         let disk = {
             let one = &mut self.controllers.lock()[controller];
@@ -59,7 +59,7 @@ impl World {
                     path.display()
                 ),
             );
-            self.controllers.lock()[controller].rotten = Some(path);
+            self.controllers.lock()[controller].rotten = Some(Rotten { path, synced });
         }
         has_struck
     }
@@ -85,7 +85,8 @@ impl World {
     pub(super) fn does_not_start(self: &Arc<Self>, controller: usize, error: &QuorumError) {
         let said = format!("controller {controller} does not start: {error}");
         let rotten = self.controllers.lock()[controller].rotten.clone();
-        let Some(path) = rotten.filter(|_| said.contains(DIR) && said.contains("empty")) else {
+        let Some(Rotten { path, .. }) = rotten.filter(|_| said.contains(DIR) && said.contains("empty"))
+        else {
             return self.tell(controller, &ServerEvent::NotAtRest { reason: said });
         };
         self.book.lock().say(self.now(), format_args!("{said}; damaged is {}", path.display()));

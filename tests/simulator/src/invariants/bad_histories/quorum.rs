@@ -57,6 +57,12 @@ fn s4_a_controller_that_votes_twice_in_one_epoch() {
 }
 
 #[test]
+fn s4_a_log_that_goes_on_without_what_was_synced() {
+    let returned = |log_end| Server(ServerEvent::ControllerReturned { controller: 0, synced: 7, log_end });
+    assert_eq!(violated(vec![returned(7), returned(9), returned(6)]), "S4 epochs rise");
+}
+
+#[test]
 fn s4_a_vote_for_who_was_elected_that_changes() {
     let elected = || vec![voted((3, 10, false)), voted((3, 11, true)), voted((3, 11, true))];
     for vote in [(3, 12, true), (3, 11, false), (3, 10, false)] {
