@@ -6,14 +6,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import exchange
+import topics
 from suite import bootstrap
 
 
 def create_topics(specs):
-    topics = [NewTopic(name, int(partitions)) for name, partitions in (spec.rsplit(":", 1) for spec in specs)]
-    admin = AdminClient({"bootstrap.servers": bootstrap()})
-    for future in admin.create_topics(topics).values():
-        future.result(timeout=20)
+    new = [NewTopic(name, int(partitions)) for name, partitions in (spec.rsplit(":", 1) for spec in specs)]
+    topics.create(AdminClient({"bootstrap.servers": bootstrap()}), new)
 
 
 def write(topic):

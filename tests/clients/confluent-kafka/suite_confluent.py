@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition, 
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
                                    OffsetSpec, ResourceType)
 
+import topics
 from suite import bootstrap, case, equal, run_cases, unique, until
 
 ADMIN = AdminClient({"bootstrap.servers": bootstrap()})
@@ -20,7 +21,7 @@ ADMIN = AdminClient({"bootstrap.servers": bootstrap()})
 
 def create(name, partitions=1, config=None):
     topic = unique(name)
-    ADMIN.create_topics([NewTopic(topic, partitions, config=config or {})])[topic].result(timeout=20)
+    topics.create(ADMIN, [NewTopic(topic, partitions, config=config or {})])
     return topic
 
 

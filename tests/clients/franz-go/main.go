@@ -78,8 +78,16 @@ func unique(name string) string {
 
 func create(ctx context.Context, name string, partitions int32, configs map[string]*string) (string, error) {
 	topic := unique(name)
-	_, err := admin.CreateTopic(ctx, partitions, -1, configs, topic)
-	return topic, err
+	if _, err := admin.CreateTopic(ctx, partitions, -1, configs, topic); err != nil {
+		return topic, err
+	}
+	return topic, until(ctx, "leaders know that they lead "+topic, func() bool { return allLead(ctx, topic, partitions) })
+}
+
+// allLead asks the leaders: only a broker that leads a partition tells its end offset (see ../README.md).
+func allLead(ctx context.Context, topic string, partitions int32) bool {
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	return err == nil && ends.Error() == nil && len(ends[topic]) == int(partitions)
 }
 
 // until polls a condition for at most 30 s.

@@ -26,7 +26,24 @@ async function until(condition, what, seconds = 30) {
 async function create(name, numPartitions = 1, configEntries = []) {
   const topic = unique(name);
   await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: -1, configEntries }], waitForLeaders: true });
+  await until(() => allLead(topic, numPartitions), `leaders know that they lead ${topic}`);
   return topic;
+}
+
+const notYet = ["UNKNOWN_TOPIC_OR_PARTITION", "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"];
+
+/** Only a broker that leads a partition tells its end offset (see ../README.md). A client of its own: none forgets topics it has asked for. */
+async function allLead(topic, partitions) {
+  const asking = kafka.admin();
+  await asking.connect();
+  try {
+    return (await asking.fetchTopicOffsets(topic)).length === partitions;
+  } catch (error) {
+    if (notYet.includes(error.type ?? error.cause?.type)) return false;
+    throw error;
+  } finally {
+    await asking.disconnect();
+  }
 }
 
 /** A group member that reads until it is stopped; `records` has {partition, offset, key, value, headers}. */

@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -27,7 +28,17 @@ final class Kafka {
   static String create(String name, int partitions, Map<String, String> configs) throws Exception {
     String topic = Suite.unique(name);
     ADMIN.createTopics(List.of(new NewTopic(topic, Optional.of(partitions), Optional.empty()).configs(configs))).all().get();
+    awaitLeaders(topic, partitions);
     return topic;
+  }
+
+  /** Only a broker that leads a partition tells its end offset, and the admin client asks until one does (see ../README.md). */
+  private static void awaitLeaders(String topic, int partitions) throws Exception {
+    Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+    for (int partition = 0; partition < partitions; partition++) {
+      ends.put(new TopicPartition(topic, partition), OffsetSpec.latest());
+    }
+    ADMIN.listOffsets(ends).all().get();
   }
 
   static String create(String name, int partitions) throws Exception {
