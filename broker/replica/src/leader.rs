@@ -192,7 +192,9 @@ impl LeaderState {
     fn adopt_brokers(&mut self, members: Membership, now_ms: i64) {
         self.min_isr = members.min_isr;
         self.eligible = members.eligible;
-        self.elr = members.elr;
+        if members.partition_epoch >= self.partition_epoch {
+            self.elr = members.elr;
+        }
         let isr = self.isr.committed();
         self.followers.retain(|f| members.replicas.contains(&f.replica) || isr.contains(&f.replica));
         for &replica in members.replicas.iter().chain(isr).filter(|id| **id != self.local) {
@@ -208,6 +210,8 @@ impl LeaderState {
             AlterPartitionOutcome::Committed { leader_epoch, partition_epoch, isr } => {
                 if leader_epoch == self.leader_epoch && partition_epoch > self.partition_epoch {
                     self.partition_epoch = partition_epoch;
+                    // Who leaves the ISR may have become eligible, which only the metadata tells.
+                    self.elr.extend(self.isr.committed().iter().filter(|id| !isr.contains(id)));
                     self.isr = IsrState::Committed { isr };
                 }
                 self.propose_any_expansion()

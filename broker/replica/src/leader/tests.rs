@@ -275,6 +275,22 @@ fn a_deletion_waits_for_eligible_leader_replicas() {
     assert_eq!(leader.step(LeaderEvent::MetadataChanged(lost), 0).low_watermark, Some(8));
 }
 
+/// The answer names the ISR alone: who left it may be elected until the metadata says otherwise.
+#[test]
+fn a_deletion_waits_for_who_left_the_isr_until_the_metadata_tells_of_the_elr() {
+    let mut leader = leader_at(10, &[1, 2]);
+    let _ = (fetch(&mut leader, 2, 10, 0), leader.step(LeaderEvent::LocalStartMoved { start: 8 }, 0));
+    let _ = leader.step(LeaderEvent::LocalAppended { end: 12 }, LAG + 1);
+    assert!(leader.step(LeaderEvent::Tick, 2 * LAG + 2).alter_partition.is_some());
+    let done = AlterPartitionOutcome::Committed { leader_epoch: 5, partition_epoch: 8, isr: vec![1] };
+    assert_eq!(leader.step(LeaderEvent::AlterPartitionDone(done), 0).low_watermark, None);
+    let of_before = members(7, &[1, 2]);
+    assert_eq!(leader.step(LeaderEvent::MetadataChanged(of_before), 0).low_watermark, None);
+    let eligible = Membership { elr: vec![2], ..members(8, &[1]) };
+    assert_eq!(leader.step(LeaderEvent::MetadataChanged(eligible), 0).low_watermark, None);
+    assert_eq!(leader.step(LeaderEvent::MetadataChanged(members(9, &[1])), 0).low_watermark, Some(8));
+}
+
 #[test]
 fn a_deletion_waits_for_a_follower_that_is_about_to_join() {
     let mut leader = leader_at(10, &[1, 2]);
