@@ -342,6 +342,25 @@ fn a_log_of_which_nothing_is_left_but_deleted_records_of_two_epochs_ends_where_i
     }
 }
 
+/// The epochs are stored with the next write, the start of the log some seconds later.
+#[test]
+fn records_that_come_back_as_their_deletion_was_not_stored_have_their_leader_epochs() {
+    for deleted_to in [3, 4] {
+        let mut model = Model::new(0, 1, false);
+        let one = Step::Append { count: 1, size: 0, timestamp: 0 };
+        let steps = [one.clone(), one.clone(), Step::NewEpoch, one.clone(), one.clone(), Step::Write];
+        steps.iter().for_each(|step| model.step(step));
+        assert_eq!(model.log.epoch_end_offset(0), (0, 2));
+        model.log.advance_start_offset(deleted_to).expect("inside");
+        [one, Step::Flush, Step::Write].iter().for_each(|step| model.step(step));
+        let options = OpenOptions { recovery_point: 2, ..OpenOptions::default() };
+        let (log, _) = open(&model.disk, model.config.clone(), options);
+        assert_eq!((log.start_offset(), log.end_offset()), (0, 5), "deleted to {deleted_to}");
+        assert_eq!(log.epoch_end_offset(0), (0, 2), "deleted to {deleted_to}");
+        assert_eq!(log.epoch_end_offset(1), (1, 5), "deleted to {deleted_to}");
+    }
+}
+
 fn filled(seed: u64, batches: usize) -> (SimDisk, Arc<dyn Disk>, i64) {
     let sim = SimDisk::new(seed);
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());

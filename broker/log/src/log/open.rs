@@ -59,7 +59,7 @@ pub struct RecoveryReport {
     pub emptied: bool,
     /// The start offset lay behind the end of a log that was closed cleanly: it was not believed.
     pub start_ignored: bool,
-    /// `leader-epoch-checkpoint` was missing or damaged, and was built from the batches.
+    /// `leader-epoch-checkpoint` was missing or damaged or did not reach back to the start, and was built from the batches.
     pub rebuilt_epochs: bool,
     /// Small files that were not what was written, or whose checksums were not.
     pub broken: Vec<PathBuf>,
@@ -153,7 +153,13 @@ impl Log {
         options: &OpenOptions,
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
-        let epochs = self.read_epochs(report)?;
+        let start = contents.segments.first().map_or(0, |first| options.log_start_offset.max(*first));
+        // They were stored when more was deleted than is known now: what comes back needs its epochs.
+        let is_whole = |epochs: &EpochCache| match epochs.entries().first() {
+            Some(first) => first.start_offset <= start,
+            None => options.clean_shutdown,
+        };
+        let epochs = self.read_epochs(report)?.filter(is_whole);
         report.rebuilt_epochs = epochs.is_none();
         self.epochs = epochs.unwrap_or_default();
         let trusted = match (report.rebuilt_epochs, options.clean_shutdown) {
