@@ -105,8 +105,7 @@ pub struct DiskRead {
 }
 
 impl DiskRead {
-    /// Finds the range and sees that it is in memory, where whoever sends it need not wait for it and an unreadable sector is
-    /// met here. With [`Wait::Forbidden`] it is an error to need a page that is not cached.
+    /// Finds the range. With [`Wait::Forbidden`] it is an error to need a page that is not cached.
     pub fn run(&self, wait: Wait) -> Result<LogRead, ReadError> {
         let Some(first) = self.find_first(wait)? else {
             self.vouch(0, self.frame.end, wait)?;
@@ -123,13 +122,6 @@ impl DiskRead {
         self.vouch(first.position, end, wait)?;
         let file = Arc::clone(self.files.log().map_err(|error| self.io(error))?);
         let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
-        match wait {
-            Wait::Allowed => file.warm(first.position, length as u64).map_err(|error| self.io(error))?,
-            Wait::Forbidden if !file.is_warm(first.position, length as u64) => {
-                return Err(ReadError::WouldBlock);
-            }
-            Wait::Forbidden => {}
-        }
         let chunk = Chunk::File { file, position: first.position, length };
         Ok(LogRead { chunks: vec![chunk], next_offset })
     }

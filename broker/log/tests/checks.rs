@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use klamm_log::{Checked, Disk, Log, LogConfig, OpenMode, OpenOptions, RealDisk, SimDisk};
+use klamm_log::{Checked, Disk, Log, OpenMode, OpenOptions, RealDisk, SimDisk};
 use proptest::prelude::*;
 use support::{DIR, batch, open, sim_disk, small_config, write_all};
 
@@ -428,26 +428,6 @@ proptest! {
             prop_assert!(damage.is_some() || !is_whole, "the byte of {} was not noticed", name);
         }
     }
-}
-
-#[test]
-fn a_sector_that_cannot_be_read_is_met_before_its_batch_is_sent() {
-    let sim = sim_disk(3);
-    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
-    let (mut log, _) = open(&disk, LogConfig::default(), OpenOptions::default());
-    log.set_tail_cache_limit(0);
-    for index in 0..3 {
-        log.append_as_leader(batch(1, 20_000, index), 0, 0).expect("appends");
-        write_all(&mut log);
-    }
-    // In the midst of the second batch, far from every header.
-    sim.fail_reads_of(&Path::new(DIR).join("00000000000000000000.log"), 30_208..30_720).expect("it is there");
-    for (offset, is_sound) in [(0, true), (1, false), (2, true)] {
-        let read = log.read(offset, 1, i64::MAX);
-        assert!(read.as_ref().map_or_else(|error| error.is_damage(), |_| is_sound), "{offset}: {read:?}");
-        assert_eq!(read.is_ok(), is_sound, "{offset}: {read:?}");
-    }
-    assert!(log.read(0, usize::MAX, i64::MAX).is_err_and(|error| error.is_damage()));
 }
 
 #[test]

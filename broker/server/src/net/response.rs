@@ -27,6 +27,13 @@ pub struct FileRange {
     pub length: usize,
 }
 
+impl FileRange {
+    /// Whether `sendfile` will not block.
+    fn is_warm(&self) -> bool {
+        self.file.as_raw().is_some() && self.file.is_warm(self.position, self.length as u64)
+    }
+}
+
 /// An encoded response frame, size prefix included.
 #[derive(Default)]
 pub struct Response {
@@ -54,12 +61,17 @@ impl Response {
     /// The socket's error, or `UnexpectedEof` when a file is shorter than its range.
     pub async fn write(self, stream: &TcpStream) -> io::Result<()> {
         let mut pending: SmallVec<[Bytes; 8]> = SmallVec::new();
+        let mut is_cold = false;
         for segment in self.segments {
             match segment {
                 Segment::Bytes(bytes) => pending.push(bytes),
                 Segment::External { index, .. } => {
                     let missing = || io::Error::other("response names a file range it does not carry");
                     let range = self.files.get(index as usize).ok_or_else(missing)?;
+                    if !is_cold && !range.is_warm() {
+                        is_cold = true;
+                        self.files.iter().skip(index as usize + 1).for_each(warm_meanwhile);
+                    }
                     match sendable(range).await? {
                         Sendable::Cached => {
                             read_ahead(range);
@@ -85,16 +97,23 @@ enum Sendable {
 
 /// Decides without blocking whether the range is in the page cache; if not, has it read by a thread that may block.
 async fn sendable(range: &FileRange) -> io::Result<Sendable> {
-    let length = range.length as u64;
-    if range.file.as_raw().is_some() && range.file.is_warm(range.position, length) {
+    if range.is_warm() {
         return Ok(Sendable::Cached);
     }
     let range = range.clone();
     cold_read(move || match range.file.as_raw() {
-        Some(_) => range.file.warm(range.position, length).map(|()| Sendable::Cached),
+        Some(_) => range.file.warm(range.position, range.length as u64).map(|()| Sendable::Cached),
         None => read(&range).map(Sendable::Read),
     })
     .await?
+}
+
+/// One range of an answer was cold: the disk fetches the others as well while it is waited for and sent.
+fn warm_meanwhile(range: &FileRange) {
+    if !range.is_warm() {
+        let range = range.clone();
+        cold_read_if_idle(move || drop(range.file.warm(range.position, range.length as u64)));
+    }
 }
 
 /// Who reads a file mostly goes on: if what comes two ranges later is not in memory yet, it is fetched from the disk while this
