@@ -1,8 +1,9 @@
-//! The clients: idempotent producers with acks=all, consumers that commit their positions, an administrator.
+//! The clients: idempotent producers with acks=all, consumers that commit their positions, administrators.
 
 mod admin;
 mod batch;
 mod consumer;
+mod deleter;
 mod group;
 mod producer;
 mod routing;
@@ -14,6 +15,7 @@ use crate::queue::{Event, Micros};
 
 pub(crate) use admin::{Admin, Wish};
 pub(crate) use consumer::Consumer;
+pub(crate) use deleter::Deleter;
 pub(crate) use producer::Producer;
 
 /// Something of a client that is due.
@@ -27,6 +29,7 @@ pub(crate) enum ClientTimer {
 pub(crate) enum Client {
     Producer(Box<Producer>),
     Consumer(Box<Consumer>),
+    Deleter(Box<Deleter>),
 }
 
 impl Client {
@@ -34,6 +37,7 @@ impl Client {
         match self {
             Self::Producer(producer) => producer.receive(from, message, out),
             Self::Consumer(consumer) => consumer.receive(from, message, out),
+            Self::Deleter(deleter) => deleter.receive(message, out),
         }
     }
 
@@ -48,6 +52,7 @@ impl Client {
         match (self, timer) {
             (Self::Producer(producer), ClientTimer::Tick) => producer.tick(out),
             (Self::Consumer(consumer), ClientTimer::Tick) => consumer.tick(out),
+            (Self::Deleter(deleter), ClientTimer::Tick) => deleter.tick(out),
         }
     }
 }

@@ -55,6 +55,19 @@ pub enum ClientEvent {
         /// Offsets and values.
         records: Vec<(i64, u64)>,
     },
+    /// A leader served a consumer that named the leader epoch that is the newest.
+    Read {
+        /// The consumer.
+        consumer: usize,
+        /// Partition.
+        partition: Key,
+        /// The position from which it asked.
+        position: i64,
+        /// The request: those with larger ids were sent later.
+        asked: u64,
+        /// The leader epoch that it named.
+        leader_epoch: i32,
+    },
     /// A consumer starts anew at this offset.
     Sought {
         /// The consumer.
@@ -63,6 +76,24 @@ pub enum ClientEvent {
         partition: Key,
         /// The new position.
         position: i64,
+    },
+    /// A consumer was told that the log begins behind its position, where it goes on.
+    Skipped {
+        /// The consumer.
+        consumer: usize,
+        /// Partition.
+        partition: Key,
+        /// Where the log begins.
+        start: i64,
+    },
+    /// An administrator was told that everything before an offset is deleted.
+    RecordsDeleted {
+        /// Partition.
+        partition: Key,
+        /// The offset.
+        start: i64,
+        /// Requests with a larger id were sent later.
+        known: u64,
     },
     /// A consumer was told that its position is not in the leader's log, or that the log parted from what it read.
     PositionLost {
@@ -162,7 +193,7 @@ pub enum ServerEvent {
         partition: Key,
         /// Whether it leads.
         leads: bool,
-        /// Behind what it has shown before.
+        /// Behind what it has shown before, or where its log begins.
         from: i64,
         /// The high watermark.
         end: i64,
@@ -191,6 +222,8 @@ pub enum ServerEvent {
         /// Whether that is the epoch in which the controllers have it lead at this time; a node that learns late leads in
         /// one that is over.
         is_current: bool,
+        /// Where its log begins.
+        start: i64,
         /// Where its log ends.
         end: i64,
         /// Its log, as far as it can be read: what is damaged is refused, and given up.
@@ -202,8 +235,30 @@ pub enum ServerEvent {
         node: usize,
         /// Partition.
         partition: Key,
+        /// Where its log begins; `None` when the controllers do not know that this is another process.
+        start: Option<i64>,
         /// End of its log.
         end: i64,
+    },
+    /// A leader deleted, on its own, what lies before an offset.
+    StartMoved {
+        /// Partition.
+        partition: Key,
+        /// The offset.
+        start: i64,
+    },
+    /// A leader acknowledged that everything before an offset is deleted.
+    Deleted {
+        /// Partition.
+        partition: Key,
+        /// The offset.
+        start: i64,
+    },
+    /// All who had deleted what was acknowledged as deleted have died before they stored it, as a log start is in memory until
+    /// the next checkpoint; or somebody of a version that does not say where its log starts may be elected.
+    DeletionForgotten {
+        /// Partition.
+        partition: Key,
     },
     /// The controller changed a partition.
     PartitionChanged {
@@ -316,6 +371,8 @@ pub enum ServerEvent {
         node: usize,
         /// Partition.
         partition: Key,
+        /// Where its log begins.
+        start: i64,
         /// The high watermark.
         end: i64,
         /// Its batches.

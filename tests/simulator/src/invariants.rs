@@ -19,6 +19,7 @@ mod p15_group_offsets;
 mod p18_fencing;
 mod p19_order_of_changes;
 mod p20_honest_errors;
+mod p21_deleted_stays_deleted;
 mod s01_log_matching;
 mod s02_leader_completeness;
 mod s03_one_leader;
@@ -97,6 +98,7 @@ impl Invariants {
             Box::<p15_group_offsets::GroupOffsets>::default(),
             Box::<p18_fencing::Fencing>::default(),
             Box::<p20_honest_errors::HonestErrors>::default(),
+            Box::<p21_deleted_stays_deleted::DeletedStaysDeleted>::default(),
         ])
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct FetchPart {
     /// The high watermark that the leader told last, `i64::MIN` before; one that differs is news.
     pub told_high_watermark: i64,
     pub max_bytes: usize,
+    /// Where the follower's log begins, -1 when its version does not say so.
+    pub log_start: i64,
 }
 
 /// A leader's answer about one partition.
@@ -58,6 +60,10 @@ pub(crate) enum Message {
     List { id: u64, key: Key, leader_epoch: i32 },
     /// The latest offset.
     Listed { id: u64, outcome: Result<i64, ErrorCode> },
+    /// DeleteRecords: what lies before the offset goes, -1 for all that is committed.
+    DeleteRecords { id: u64, key: Key, offset: i64, timeout_ms: i64 },
+    /// The low watermark, or why not.
+    RecordsDeleted { id: u64, outcome: Result<i64, ErrorCode> },
     /// Metadata for all partitions.
     Metadata { id: u64 },
     /// As the broker knows it.
@@ -123,7 +129,8 @@ impl Message {
         let of_group = matches!(self, Self::GroupAnswer { .. } | Self::MetadataAnswer { .. });
         let of_partition =
             matches!(self, Self::Produced { .. } | Self::ReadDone { .. } | Self::Listed { .. });
-        by_controller || of_group || of_partition || matches!(self, Self::Fetched { .. })
+        let of_replica = matches!(self, Self::Fetched { .. } | Self::RecordsDeleted { .. });
+        by_controller || of_group || of_partition || of_replica
     }
 
     /// The id of the request, or of the one that is answered.
@@ -133,6 +140,7 @@ impl Message {
             Self::Produce { id, .. } | Self::Produced { id, .. } => *id,
             Self::Read { id, .. } | Self::ReadDone { id, .. } => *id,
             Self::List { id, .. } | Self::Listed { id, .. } => *id,
+            Self::DeleteRecords { id, .. } | Self::RecordsDeleted { id, .. } => *id,
             Self::Metadata { id } | Self::MetadataAnswer { id, .. } => *id,
             Self::Group { id, .. } | Self::GroupAnswer { id, .. } => *id,
             Self::Command { id, .. } | Self::Reply { id, .. } => *id,
@@ -159,6 +167,8 @@ impl Message {
             Self::Reply { .. } => 14,
             Self::Pull { .. } => 15,
             Self::Pulled { .. } => 16,
+            Self::DeleteRecords { .. } => 17,
+            Self::RecordsDeleted { .. } => 18,
         }
     }
 }

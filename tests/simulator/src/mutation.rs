@@ -48,6 +48,8 @@ pub enum Mutation {
     PausesByWallClock,
     /// A leader's own session, which decides whether it may say that a batch is out of sequence, is measured by the wall clock.
     SessionByWallClock,
+    /// DeleteRecords is acknowledged when the leader has deleted.
+    DeletionAcknowledgedAtOnce,
     /// The coordinator answers a commit before it is replicated.
     CommitAnsweredEarly,
 }
@@ -109,6 +111,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::RecoveryPointOutlivesTruncation,
         Mutation::PausesByWallClock,
         Mutation::SessionByWallClock,
+        Mutation::DeletionAcknowledgedAtOnce,
         Mutation::CommitAnsweredEarly,
     ];
     #[cfg(feature = "mutations")]

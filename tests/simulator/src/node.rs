@@ -4,7 +4,7 @@
 //! | module | like the server's |
 //! |---|---|
 //! | `start`, `stop` | opening the log directory and closing it |
-//! | `replica`, `role`, `append`, `write`, `fetch`, `follow` | `partition/*` |
+//! | `replica`, `role`, `append`, `write`, `fetch`, `follow`, `delete` | `partition/*` |
 //! | `fetcher` | `partition/fetcher` |
 //! | `parked` | the long poll of `api/fetch` |
 //! | `metadata` | `metadata/{pull,publisher}` and `registry/apply` |
@@ -16,6 +16,7 @@ mod channel;
 mod clients;
 mod copy;
 mod damage;
+mod delete;
 mod fetch;
 mod fetcher;
 mod follow;
@@ -67,6 +68,10 @@ pub(crate) struct Node {
     pub(crate) lost_disk: bool,
     /// The recovery points that were stored last.
     pub(crate) recovery_points: Vec<i64>,
+    /// The log starts that were stored last.
+    pub(crate) log_starts: Vec<i64>,
+    /// A process has ended since somebody looked.
+    pub(crate) has_ended: bool,
     /// What the disk held at some time.
     pub(crate) copy: Option<DiskCopy>,
     /// The next start dies after so many calls to the disk.
@@ -75,7 +80,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(id: usize, topology: Arc<Topology>, seed: u64) -> Self {
-        let recovery_points = vec![0; topology.partitions()];
+        let (recovery_points, log_starts) = (vec![0; topology.partitions()], vec![0; topology.partitions()]);
         Self {
             id,
             topology,
@@ -88,6 +93,8 @@ impl Node {
             slow_disk: 0,
             lost_disk: false,
             recovery_points,
+            log_starts,
+            has_ended: false,
             copy: None,
             dies_in_start: None,
         }
@@ -148,6 +155,9 @@ impl Node {
             Message::Produce { id, key, batch, .. } => self.produce(from, id, key, &batch, out),
             Message::Read { id, key, position } => self.read(from, id, key, position, out),
             Message::List { id, key, leader_epoch } => self.list(from, id, key, leader_epoch, out),
+            Message::DeleteRecords { id, key, offset, timeout_ms } => {
+                self.delete_records(from, id, (key, offset), timeout_ms, out);
+            }
             Message::Metadata { id } => self.metadata(from, id, out),
             Message::Group { id, request } => self.group_requested(from, id, *request, out),
             Message::Reply { id, outcome } => self.replied(id, outcome, out),
@@ -171,6 +181,7 @@ impl Node {
             NodeTimer::FetchExpired { leader, id } => self.fetch_expired(leader, id, out),
             NodeTimer::FetchDue { leader } => self.fetch_due(leader),
             NodeTimer::ParkExpired { id } => self.park_expired(id, out),
+            NodeTimer::DeletionExpired { key, id } => self.deletion_expired(key, id, out),
             NodeTimer::CheckLag => self.check_lag(out),
             NodeTimer::Checkpoint => self.checkpoint(out),
             NodeTimer::ShardTick => self.shard_tick(out),
@@ -202,6 +213,9 @@ impl Node {
         }
         if sparks.advanced {
             out.touched.push(Touch::Advanced { node, key });
+        }
+        if let Some(start) = sparks.start_moved {
+            out.touched.push(Touch::StartMoved { node, key, start });
         }
         if sparks.write {
             self.write(key, out);
@@ -242,7 +256,7 @@ impl Node {
     /// The process ends here and now; its disk's page cache stays.
     pub(crate) fn kill(&mut self, out: &mut Outbox) {
         self.interrupt_writes(out);
-        self.process = None;
+        (self.process, self.has_ended) = (None, true);
         self.is_paused = false;
         self.held.clear();
         self.disk.crash();
@@ -251,7 +265,7 @@ impl Node {
     /// The machine loses power.
     pub(crate) fn lose_power(&mut self, out: &mut Outbox) {
         self.interrupt_writes(out);
-        self.process = None;
+        (self.process, self.has_ended) = (None, true);
         self.is_paused = false;
         self.held.clear();
         self.disk.power_loss();

@@ -27,6 +27,7 @@ pub(crate) enum NodeTimer {
     FetchExpired { leader: usize, id: u64 },
     FetchDue { leader: usize },
     ParkExpired { id: u64 },
+    DeletionExpired { key: Key, id: u64 },
     CheckLag,
     Checkpoint,
     ShardTick,

@@ -1,5 +1,6 @@
 //! A whole cluster under one virtual clock.
 
+mod deletions;
 mod ending;
 mod look;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use klamm_metadata::controller::Command;
 use klamm_metadata::{Image, Partition};
 
-use crate::client::{Admin, Client, ClientTimer, Consumer, Producer};
+use crate::client::{Admin, Client, ClientTimer, Consumer, Deleter, Producer};
 use crate::faults::{Ambush, Family, Strikes};
 use crate::history::ServerEvent;
 use crate::invariants::{Invariants, Violation};
@@ -24,6 +25,7 @@ use crate::random::Random;
 use crate::run::Options;
 use crate::topology::{CONTROLLERS, Topology};
 use crate::trace::Trace;
+use deletions::Promise;
 
 /// How long the cluster has, once everything is repaired, to come to rest.
 pub(crate) const REST_TIME: Micros = 40 * SECOND;
@@ -64,6 +66,8 @@ pub(crate) struct World {
     /// Until when a controller may have confirmed a broker although it had been replaced.
     zombie_until: Micros,
     acked: u64,
+    /// What was acknowledged as deleted, and who knows.
+    deletions: BTreeMap<Key, Promise>,
 }
 
 impl World {
@@ -80,6 +84,9 @@ impl World {
         }
         for client in 2..4 {
             clients.push(Client::Consumer(Box::new(Consumer::new(client, count, data))));
+        }
+        if topology.deletes {
+            clients.push(Client::Deleter(Box::new(Deleter::new(clients.len(), count, data))));
         }
         let mut world = Self {
             queue: Queue::default(),
@@ -109,6 +116,7 @@ impl World {
             isrs: BTreeMap::new(),
             zombie_until: 0,
             acked: 0,
+            deletions: BTreeMap::new(),
         };
         world.begin();
         world

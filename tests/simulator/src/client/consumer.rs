@@ -28,6 +28,14 @@ struct Cursor {
     /// Leader epoch of the last record read.
     last_epoch: i32,
     reading: Reading,
+    /// The leader epoch that the last request named.
+    asked_epoch: i32,
+}
+
+impl Cursor {
+    fn at(position: i64) -> Self {
+        Self { position, last_epoch: -1, reading: Reading::Idle, asked_epoch: -1 }
+    }
 }
 
 /// The consumer, alone in its group.
@@ -41,10 +49,9 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     pub(crate) fn new(client: usize, nodes: usize, data_partitions: usize) -> Self {
-        let cursor = || Cursor { position: 0, last_epoch: -1, reading: Reading::Idle };
         Self {
             client,
-            cursors: (0..data_partitions).map(|_| cursor()).collect(),
+            cursors: (0..data_partitions).map(|_| Cursor::at(0)).collect(),
             routing: Routing::new(nodes, data_partitions + 1),
             committing: Committing::new(data_partitions),
             is_stopped: false,
@@ -94,7 +101,7 @@ impl Consumer {
             return;
         }
         let id = out.id();
-        cursor.reading = Reading::Asked { id, at: out.now };
+        (cursor.reading, cursor.asked_epoch) = (Reading::Asked { id, at: out.now }, epoch);
         let position = FetchPosition {
             offset: cursor.position,
             last_fetched_epoch: cursor.last_epoch,
@@ -116,13 +123,24 @@ impl Consumer {
         let is_mine =
             |cursor: &Cursor| matches!(cursor.reading, Reading::Asked { id: asked, .. } if asked == id);
         let Some(key) = self.cursors.iter().position(is_mine) else { return };
+        let leader_epoch = self.cursors[key].asked_epoch;
         let pause = Reading::Until(out.now + out.random.between(10, 60) * MS);
         let (consumer, position) = (self.client, self.cursors[key].position);
         self.cursors[key].reading = pause;
         match served {
             Served::Records { bytes, .. } => {
+                if !bytes.is_empty() {
+                    let read =
+                        ClientEvent::Read { consumer, partition: key, position, asked: id, leader_epoch };
+                    out.history.push(read);
+                }
                 self.polled(key, bytes, out);
                 self.read(key, out);
+            }
+            // What is there no more was deleted.
+            Served::OutOfRange { start, .. } if position < start => {
+                out.history.push(ClientEvent::Skipped { consumer, partition: key, start });
+                self.seek(key, start, out);
             }
             Served::Diverging(_) | Served::OutOfRange { .. } => {
                 out.history.push(ClientEvent::PositionLost { consumer, partition: key, position });
@@ -162,7 +180,7 @@ impl Consumer {
     pub(super) fn seek(&mut self, key: Key, position: i64, out: &mut Outbox) {
         let consumer = self.client;
         if let Some(cursor) = self.cursors.get_mut(key) {
-            *cursor = Cursor { position, last_epoch: -1, reading: Reading::Idle };
+            *cursor = Cursor::at(position);
             out.history.push(ClientEvent::Sought { consumer, partition: key, position });
         }
     }

@@ -6,7 +6,7 @@ use crate::queue::{Event, MS};
 use crate::world::World;
 
 /// Clients at most.
-const MOST: usize = 8;
+const MOST: usize = 9;
 /// How much more than usual producers send under overload.
 const OVERLOAD: u64 = 10;
 

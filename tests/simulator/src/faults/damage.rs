@@ -73,6 +73,7 @@ impl World {
             copy.is_of_another = true;
         }
         self.nodes[node].lost_disk = true;
+        self.nodes[node].log_starts.fill(0);
         let held: Vec<Key> = self
             .partitions()
             .filter(|(_, p)| p.replicas.contains(&(node as i32)))

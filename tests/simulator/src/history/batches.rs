@@ -6,11 +6,12 @@ use klamm_records::batches;
 use super::Digest;
 
 /// Where the batches do not follow one another from `from` on: the offset that is missed, and the one that is there. What is
-/// not sound has no offsets to speak of.
+/// not sound has no offsets to speak of. A log may begin within its first batch.
 pub(crate) fn hole(from: i64, batches: &[Digest]) -> Option<(i64, i64)> {
     let mut at = from;
     for batch in batches.iter().take_while(|batch| batch.is_sound) {
-        if batch.base != at {
+        let is_first = at == from && (batch.base..batch.next).contains(&at);
+        if batch.base != at && !is_first {
             return Some((at, batch.base));
         }
         at = batch.next;

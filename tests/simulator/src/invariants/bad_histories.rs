@@ -75,8 +75,12 @@ fn behind(node: usize, leads: bool, from: i64, batches: &[Digest]) -> Told {
 }
 
 fn elected(node: usize, process: u32, epoch: i32, log: &[Digest]) -> Told {
-    let (log, end) = (log.to_vec(), log.last().map_or(0, |last| last.next));
-    Server(ServerEvent::Elected { node, process, partition: 0, epoch, is_current: true, end, log })
+    elected_from(0, node, process, epoch, log)
+}
+
+fn elected_from(start: i64, node: usize, process: u32, epoch: i32, log: &[Digest]) -> Told {
+    let (log, end) = (log.to_vec(), log.last().map_or(start, |last| last.next));
+    Server(ServerEvent::Elected { node, process, partition: 0, epoch, is_current: true, start, end, log })
 }
 
 fn final_records(records: &[(i64, u64)]) -> Told {
@@ -108,7 +112,8 @@ fn s1_what_a_leader_cannot_read_is_compared_between_those_who_can() {
 
 #[test]
 fn s1_a_replica_that_cannot_be_read_at_the_end() {
-    let unread = ServerEvent::FinalLog { node: 1, partition: 0, end: 4, batches: vec![batch(0, 2)] };
+    let unread =
+        ServerEvent::FinalLog { node: 1, partition: 0, start: 0, end: 4, batches: vec![batch(0, 2)] };
     let history = vec![committed(&[batch(0, 2), batch(2, 4)]), followed(&[batch(0, 2)]), Server(unread)];
     assert_eq!(violated(history), "S1 log matching");
 }
@@ -128,7 +133,7 @@ fn s1_a_replica_with_a_hole_below_its_high_watermark() {
 #[test]
 fn s1_a_replica_with_a_hole_at_the_end() {
     for batches in [vec![batch(0, 2), batch(4, 6)], vec![batch(2, 4), batch(4, 6)]] {
-        let last = ServerEvent::FinalLog { node: 1, partition: 0, end: 6, batches };
+        let last = ServerEvent::FinalLog { node: 1, partition: 0, start: 0, end: 6, batches };
         assert_eq!(violated(vec![committed(&whole()), Server(last)]), "S1 log matching");
     }
 }
@@ -156,7 +161,7 @@ fn s2_a_leader_and_a_candidate_without_what_is_committed() {
     let ledger = || committed(&[batch(0, 2), batch(2, 4)]);
     let short = vec![ledger(), elected(1, 1, 5, &[batch(0, 2)])];
     assert_eq!(violated(short), "S2 leader completeness");
-    let candidate = Server(ServerEvent::Candidate { node: 2, partition: 0, end: 3 });
+    let candidate = Server(ServerEvent::Candidate { node: 2, partition: 0, start: None, end: 3 });
     assert_eq!(violated(vec![ledger(), candidate]), "S2 leader completeness");
 }
 
@@ -307,4 +312,52 @@ fn p18_a_producer_that_was_fenced_and_is_acknowledged() {
 fn p20_a_sequence_that_follows_and_is_refused() {
     let refused = Client(ClientEvent::SequenceRefused { producer: 7, partition: 0, sequence: 3, node: 0 });
     assert_eq!(violated(vec![refused]), "P20 honest errors");
+}
+
+#[test]
+fn p1_a_record_behind_what_was_deleted_that_is_gone() {
+    let moved = || Server(ServerEvent::StartMoved { partition: 0, start: 1 });
+    let acked = || [acked(1, 0, 0), acked(2, 1, 1)];
+    let history = |last| acked().into_iter().chain([moved(), last]).collect::<Vec<_>>();
+    assert_eq!(violated(history(final_records(&[]))), "P1 no lost write");
+    let mut invariants = Invariants::all();
+    for told in history(final_records(&[(1, 2)])) {
+        let violation = match told {
+            Client(event) => invariants.client(&event),
+            Server(event) => invariants.server(&event),
+            End => invariants.end(),
+        };
+        assert_eq!(violation, None);
+    }
+}
+
+fn deleted(start: i64) -> [Told; 2] {
+    let moved = ServerEvent::StartMoved { partition: 0, start };
+    [Server(moved), Server(ServerEvent::Deleted { partition: 0, start })]
+}
+
+#[test]
+fn p21_a_leader_that_begins_before_what_was_deleted() {
+    let history =
+        |start| deleted(4).into_iter().chain([elected_from(start, 1, 1, 5, &[])]).collect::<Vec<_>>();
+    assert_eq!(violated(history(3)), "P21 deleted stays deleted");
+}
+
+#[test]
+fn p21_a_log_that_begins_behind_what_anybody_deleted() {
+    let history: Vec<Told> = deleted(4).into_iter().chain([elected_from(5, 1, 1, 5, &[])]).collect();
+    assert_eq!(violated(history), "P21 deleted stays deleted");
+    let skipped = Client(ClientEvent::Skipped { consumer: 2, partition: 0, start: 1 });
+    assert_eq!(violated(vec![skipped]), "P21 deleted stays deleted");
+}
+
+#[test]
+fn p21_a_consumer_that_reads_what_was_deleted() {
+    let read = |asked| {
+        let (consumer, partition, position, leader_epoch) = (2, 0, 3, 1);
+        Client(ClientEvent::Read { consumer, partition, position, asked, leader_epoch })
+    };
+    let told = Client(ClientEvent::RecordsDeleted { partition: 0, start: 4, known: 10 });
+    let history: Vec<Told> = deleted(4).into_iter().chain([told, read(9), read(11)]).collect();
+    assert_eq!(violated(history), "P21 deleted stays deleted");
 }

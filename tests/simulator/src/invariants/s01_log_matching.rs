@@ -1,5 +1,6 @@
 //! S1: all replicas are equal, byte for byte, below the high watermarks that they know. What one cannot read is compared when it
-//! has got it again; at the end everything can be read. Nothing is deleted or compacted here, so no offset is missing in between.
+//! has got it again; at the end everything can be read. Nothing is compacted here, so no offset is missing
+//! behind a log's start.
 
 use super::ledger::Ledger;
 use super::{Invariant, Verdict};
@@ -23,14 +24,14 @@ impl Invariant for LogMatching {
                 }
                 self.compare(*node, *partition, (*from, *end), batches)
             }
-            ServerEvent::FinalLog { node, partition, end, batches } => {
-                let read = batches.last().map_or(0, |last| last.next);
+            ServerEvent::FinalLog { node, partition, start, end, batches } => {
+                let read = batches.last().map_or(*start, |last| last.next);
                 if read < *end {
                     return Err(format!(
                         "node {node} cannot read partition {partition} behind {read}, and takes {end} for committed"
                     ));
                 }
-                self.compare(*node, *partition, (0, *end), batches)
+                self.compare(*node, *partition, (*start, *end), batches)
             }
             _ => Ok(()),
         }

@@ -14,12 +14,12 @@ pub(super) struct LeaderCompleteness {
 }
 
 impl LeaderCompleteness {
-    fn elected(&mut self, partition: usize, end: i64, log: &[Digest]) -> Verdict {
+    fn elected(&mut self, partition: usize, (start, end): (i64, i64), log: &[Digest]) -> Verdict {
         let committed = self.ledger.end(partition);
         if end < committed {
             return Err(format!("its log ends at {end}, {committed} is committed"));
         }
-        if let Some((at, next)) = hole(0, log) {
+        if let Some((at, next)) = hole(start, log) {
             return Err(format!("its log has offset {next} in the place of {at}"));
         }
         self.ledger.show(partition, log)
@@ -49,8 +49,8 @@ impl Invariant for LeaderCompleteness {
                 let _ = self.ledger.show(*partition, batches);
                 Ok(())
             }
-            ServerEvent::Elected { node, partition, epoch, is_current: true, end, log, .. } => {
-                let elected = self.elected(*partition, *end, log);
+            ServerEvent::Elected { node, partition, epoch, is_current: true, start, end, log, .. } => {
+                let elected = self.elected(*partition, (*start, *end), log);
                 elected.map_err(|what| {
                     format!("leader {node} of partition {partition} in epoch {epoch}: {what}")
                 })
@@ -63,7 +63,7 @@ impl Invariant for LeaderCompleteness {
                     None => Ok(()),
                 }
             }
-            ServerEvent::Candidate { node, partition, end } if *end < self.ledger.end(*partition) => {
+            ServerEvent::Candidate { node, partition, end, .. } if *end < self.ledger.end(*partition) => {
                 let committed = self.ledger.end(*partition);
                 Err(format!(
                     "node {node} may be elected for partition {partition} and ends at {end}, {committed} is committed"

@@ -83,6 +83,7 @@ impl Node {
                 self.produced(to, id, result.map(|()| base_offset), out);
             }
             Ack::Shard { serial } => self.shard_written(key, serial, result, out),
+            Ack::Deleter { to, id, start } => self.deleted(key, (to, id), result.map(|()| start), out),
         }
     }
 }

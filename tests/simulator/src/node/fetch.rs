@@ -12,7 +12,7 @@ use crate::mutation::{Mutation, is_active};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Consumer,
-    Follower { replica: i32, broker_epoch: i64 },
+    Follower { replica: i32, broker_epoch: i64, log_start: i64 },
 }
 
 /// One partition of a fetch.
@@ -49,9 +49,7 @@ impl Replica {
         if offset < start || offset > end {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        if let Reader::Follower { replica, broker_epoch } = read.reader {
-            // Nothing is deleted here.
-            let log_start = -1;
+        if let Reader::Follower { replica, broker_epoch, log_start } = read.reader {
             let event =
                 LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: offset, log_start };
             self.step_leader(|leader| leader.step(event, now_ms), sparks);
@@ -92,7 +90,7 @@ impl Replica {
 
     fn check_follower(&mut self, read: &FetchRead) -> Result<(), ErrorCode> {
         match read.reader {
-            Reader::Follower { replica, broker_epoch }
+            Reader::Follower { replica, broker_epoch, .. }
                 if !self.role.leader()?.accepts_fetch(replica, broker_epoch) =>
             {
                 Err(ErrorCode::NotLeaderOrFollower)

@@ -109,6 +109,7 @@ impl Replica {
         }
         let first = BatchHeader::parse(records).map_err(|e| e.to_string())?;
         if first.base_offset < start && first.last_offset() >= start {
+            self.outdated_point = true;
             self.log.reset_to(first.base_offset).map_err(|e| e.to_string())?;
         }
         Ok(())

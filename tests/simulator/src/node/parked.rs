@@ -133,13 +133,15 @@ impl Node {
         let mut is_news = false;
         let mut answers = Vec::with_capacity(parts.len());
         for part in parts {
-            let reader = Reader::Follower { replica, broker_epoch };
+            let reader = Reader::Follower { replica, broker_epoch, log_start: part.log_start };
             let read = FetchRead { reader, position: part.position, max_bytes: part.max_bytes };
             let served = self.serve(part.key, &read, out);
             is_news |= match &served {
-                Served::Records { bytes, high_watermark, .. } => {
+                Served::Records { bytes, high_watermark, log_start } => {
                     let told = part.told_high_watermark;
-                    !bytes.is_empty() || (told != i64::MIN && *high_watermark > told)
+                    let is_further = told != i64::MIN && *high_watermark > told;
+                    let is_shorter = part.log_start >= 0 && *log_start > part.log_start;
+                    !bytes.is_empty() || is_further || is_shorter
                 }
                 _ => true,
             };

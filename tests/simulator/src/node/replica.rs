@@ -39,9 +39,11 @@ pub(super) enum Ack {
     Producer { to: Party, id: u64, base_offset: i64 },
     /// A write of the coordinator.
     Shard { serial: u64 },
+    /// An administrator who deletes records.
+    Deleter { to: Party, id: u64, start: i64 },
 }
 
-/// Somebody who waits for the high watermark.
+/// Somebody who waits for the high watermark, or for the low watermark.
 pub(super) struct Waiter {
     pub next_offset: i64,
     pub ack: Ack,
@@ -58,6 +60,8 @@ pub(crate) struct Replica {
     pub(super) io: Io,
     pub(crate) disk_full: bool,
     pub(super) acks: VecDeque<Waiter>,
+    /// Those who wait for the low watermark.
+    pub(super) deletions: Vec<Waiter>,
     pub(super) damage: Damage,
     /// The leader epoch of the metadata, and whether it counts on this copy.
     pub(super) counted: (i32, bool),
@@ -80,6 +84,8 @@ pub(super) struct Sparks {
     pub directory_failed: Option<String>,
     pub elected: Option<i32>,
     pub advanced: bool,
+    /// The log begins here now, as this node has decided.
+    pub start_moved: Option<i64>,
 }
 
 impl Role {
@@ -118,6 +124,7 @@ impl Replica {
             io: Io::Idle,
             disk_full: false,
             acks: VecDeque::new(),
+            deletions: Vec::new(),
             damage: Damage::None,
             counted: (-1, true),
             outdated_point: false,
@@ -149,9 +156,9 @@ impl Replica {
         }
     }
 
-    /// How many wait for the high watermark.
+    /// How many wait for the high watermark, or for the low watermark.
     pub(crate) fn waiting(&self) -> usize {
-        self.acks.len()
+        self.acks.len() + self.deletions.len()
     }
 
     /// A repeated batch waits for an older offset, so the place is looked for from the back.

@@ -98,6 +98,7 @@ impl Replica {
     pub(super) fn leave_role(&mut self, error: ErrorCode, sparks: &mut Sparks) {
         self.role = Role::Idle;
         self.release_acks(i64::MAX, Err(error), &mut sparks.released);
+        self.release_deletions(i64::MAX, Err(error), &mut sparks.released);
         (sparks.wakes_consumers, sparks.wakes_followers) = (true, true);
     }
 
@@ -161,6 +162,9 @@ impl Replica {
                 _ => Ok(()),
             };
             self.release_acks(high_watermark, result, &mut sparks.released);
+        }
+        if let Some(low_watermark) = effects.low_watermark {
+            self.release_deletions(low_watermark, Ok(()), &mut sparks.released);
         }
         if effects.alter_partition.is_some() {
             sparks.proposal = effects.alter_partition;

@@ -87,7 +87,7 @@ impl Node {
             }
             failed => {
                 out.note(|| format!("node {id} did not start: {:?}", failed.err()));
-                self.process = None;
+                (self.process, self.has_ended) = (None, true);
                 self.disk.crash();
                 let pause = out.random.between(30, 400) * MS;
                 self.start_after(pause, out);
@@ -251,9 +251,12 @@ impl Node {
             if *old != new {
                 if kind == Checkpoint::RecoveryPoint {
                     // A write that fails may have reached the file.
-                    note_points(&self.topology, &new, &mut self.recovery_points);
+                    note_offsets(&self.topology, &new, &mut self.recovery_points);
                 }
                 process.dir.write_checkpoint(kind, &new)?;
+                if kind == Checkpoint::LogStart {
+                    note_offsets(&self.topology, &new, &mut self.log_starts);
+                }
                 *old = new;
             }
         }
@@ -261,10 +264,10 @@ impl Node {
     }
 }
 
-fn note_points(topology: &Topology, stored: &Checkpoints, points: &mut [i64]) {
-    for (key, point) in points.iter_mut().enumerate() {
+fn note_offsets(topology: &Topology, stored: &Checkpoints, offsets: &mut [i64]) {
+    for (key, offset) in offsets.iter_mut().enumerate() {
         let (topic, index) = topology.name(key);
-        *point = stored.get(&TopicPartition::new(topic, index)).copied().unwrap_or(0);
+        *offset = stored.get(&TopicPartition::new(topic, index)).copied().unwrap_or(0);
     }
 }
 

@@ -33,7 +33,7 @@ impl Node {
         let closed = self.shut_down(out);
         let id = self.id;
         out.note(|| format!("node {id} has stopped: {closed:?}, interrupted {is_interrupted}"));
-        self.process = None;
+        (self.process, self.has_ended) = (None, true);
         self.is_paused = false;
         self.held.clear();
         match is_interrupted && out.random.chance(500) {

@@ -35,6 +35,7 @@ impl World {
             match client {
                 Client::Producer(producer) => producer.stop(),
                 Client::Consumer(consumer) => consumer.stop(),
+                Client::Deleter(deleter) => deleter.stop(),
             }
         }
         self.drain();
@@ -112,6 +113,9 @@ impl World {
     fn client_not_at_rest(&self) -> Option<String> {
         self.clients.iter().find_map(|client| match client {
             Client::Producer(producer) => (!producer.is_done()).then(|| "a send is not answered".to_owned()),
+            Client::Deleter(deleter) => {
+                deleter.lacks().map(|key| format!("nothing of partition {key} can be deleted"))
+            }
             Client::Consumer(consumer) => (0..self.topology.data_partitions).find_map(|key| {
                 let end = self.leader_end(key);
                 let position = consumer.position(key);
@@ -150,10 +154,10 @@ impl World {
 
     fn finish_replica(&mut self, node: usize, key: Key) {
         let Some(replica) = self.nodes[node].replica(key) else { return };
-        let end = replica.high_watermark;
-        let batches = read_log(replica, 0, end);
+        let (start, end) = (replica.log.start_offset(), replica.high_watermark);
+        let batches = read_log(replica, start, end);
         let waiting = replica.waiting();
-        self.tell_server(&ServerEvent::FinalLog { node, partition: key, end, batches });
+        self.tell_server(&ServerEvent::FinalLog { node, partition: key, start, end, batches });
         if waiting > 0 {
             let what = format!("{waiting} producers wait at node {node} for partition {key}");
             self.tell_server(&ServerEvent::Leaked { what });
@@ -169,7 +173,8 @@ impl World {
 
     fn finish_partition(&mut self, key: Key) {
         let Some(replica) = self.leader(key).and_then(|id| self.nodes[id].replica(key)) else { return };
-        let (mut records, mut at) = (Vec::new(), 0);
+        let start = replica.log.start_offset();
+        let (mut records, mut at) = (Vec::new(), start);
         while at < replica.high_watermark {
             let read = replica.bytes(at, 1 << 20, replica.high_watermark).ok().and_then(values);
             let Some(last) = read.as_ref().and_then(|read| read.last()).filter(|(last, _)| *last >= at)
@@ -179,6 +184,7 @@ impl World {
             at = last.0 + 1;
             records.extend(read.into_iter().flatten());
         }
+        records.retain(|(offset, _)| *offset >= start);
         self.tell_server(&ServerEvent::FinalRecords { partition: key, records });
     }
 }

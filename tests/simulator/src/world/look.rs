@@ -36,6 +36,10 @@ impl World {
             match touch {
                 Touch::Advanced { node, key } => self.look_at_high_watermark(node, key),
                 Touch::Elected { node, key, epoch } => self.look_at_leader(node, key, epoch),
+                Touch::StartMoved { node: _, key: partition, start } => {
+                    self.tell_server(&ServerEvent::StartMoved { partition, start });
+                }
+                Touch::Deleted { key, start } => self.look_at_deletion(key, start),
                 Touch::SequenceRefused { node, key } => self.look_at_refusal(node, key),
             }
         }
@@ -44,6 +48,7 @@ impl World {
             self.tell_server(&ServerEvent::IsrTaken { partition, partition_epoch, is_committed });
         }
         self.look_at_quorum();
+        self.look_at_ended();
         for event in std::mem::take(&mut self.out.history) {
             self.note_client(&event);
         }
@@ -55,6 +60,10 @@ impl World {
             ClientEvent::Listed { partition, node, leader_epoch, .. }
                 if !self.leads(*node, *partition) && self.is_over(*partition, *leader_epoch) =>
             {
+                return;
+            }
+            // A leader that was replaced serves who does not know it either.
+            ClientEvent::Read { partition, leader_epoch, .. } if self.is_over(*partition, *leader_epoch) => {
                 return;
             }
             ClientEvent::Acked { value, offset, partition, .. } => {
@@ -92,7 +101,8 @@ impl World {
     fn look_at_high_watermark(&mut self, node: usize, key: Key) {
         let Some(process) = self.nodes[node].process.as_mut() else { return };
         let Some(replica) = process.replicas.get_mut(key).and_then(Option::as_mut) else { return };
-        let (from, high_watermark) = (replica.checked_to, replica.high_watermark);
+        let from = replica.checked_to.max(replica.log.start_offset());
+        let high_watermark = replica.high_watermark;
         if high_watermark <= from || replica.log.offline_reason().is_some() {
             return;
         }
@@ -114,8 +124,8 @@ impl World {
 
     fn look_at_leader(&mut self, node: usize, key: Key, epoch: i32) {
         let Some(replica) = self.nodes[node].replica(key) else { return };
-        let end = replica.log.end_offset();
-        let log = read_log(replica, 0, end);
+        let (start, end) = (replica.log.start_offset(), replica.log.end_offset());
+        let log = read_log(replica, start, end);
         let process = self.nodes[node].incarnation;
         let is_current =
             self.partition(key).is_some_and(|p| (p.leader, p.leader_epoch) == (node as i32, epoch));
@@ -126,13 +136,14 @@ impl World {
             partition: key,
             epoch,
             is_current,
+            start,
             end,
             log,
         });
     }
 
     /// Everybody who could be elected and is there to be looked at.
-    fn look_at_candidates(&mut self, key: Key) {
+    pub(super) fn look_at_candidates(&mut self, key: Key) {
         let Some(partition) = self.partition(key).cloned() else { return };
         for id in partition.isr.iter().chain(&partition.elr) {
             let Some(node) = usize::try_from(*id).ok().and_then(|id| self.nodes.get(id)) else { continue };
@@ -141,9 +152,9 @@ impl World {
             else {
                 continue;
             };
-            let candidate =
-                ServerEvent::Candidate { node: node.id, partition: key, end: replica.log.end_offset() };
-            self.tell_server(&candidate);
+            let start = self.is_registered(node.id).then(|| replica.log.start_offset());
+            let end = replica.log.end_offset();
+            self.tell_server(&ServerEvent::Candidate { node: node.id, partition: key, start, end });
         }
     }
 
@@ -224,6 +235,7 @@ impl World {
         if !partition.is_reassigning() {
             self.admin.settled(key, &partition.replicas);
         }
+        self.look_at_holders(key, &partition);
         self.mark_whole(key, &partition);
         self.look_at_candidates(key);
     }
