@@ -121,6 +121,15 @@ impl Node {
         self.process.as_ref()?.replicas.get(key)?.as_ref()
     }
 
+    /// Whether what is known here of the producer begins behind this sequence number, as the log begins behind what was deleted.
+    pub(crate) fn begins_behind(&self, key: Key, producer: i64, sequence: i32) -> bool {
+        self.replica(key).filter(|replica| replica.log.start_offset() > 0).is_some_and(|replica| {
+            let known = replica.log.producer_state().find(|(id, _)| *id == producer);
+            let first = known.and_then(|(_, entry)| entry.batches.front().copied());
+            first.is_some_and(|first| first.last_sequence > sequence)
+        })
+    }
+
     fn party(&self) -> Party {
         Party::Node(self.id)
     }
@@ -208,14 +217,14 @@ impl Node {
 
     fn carry_out(&mut self, key: Key, sparks: Sparks, out: &mut Outbox) {
         let node = self.id;
+        if let Some(start) = sparks.start_moved {
+            out.touched.push(Touch::StartMoved { key, start });
+        }
         if let Some(epoch) = sparks.elected {
             out.touched.push(Touch::Elected { node, key, epoch });
         }
         if sparks.advanced {
             out.touched.push(Touch::Advanced { node, key });
-        }
-        if let Some(start) = sparks.start_moved {
-            out.touched.push(Touch::StartMoved { node, key, start });
         }
         if sparks.write {
             self.write(key, out);

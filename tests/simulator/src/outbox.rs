@@ -15,9 +15,9 @@ pub(crate) enum Touch {
     Advanced { node: usize, key: Key },
     /// The replica became the leader.
     Elected { node: usize, key: Key, epoch: i32 },
-    /// The leader deleted what lies before `start`.
-    StartMoved { node: usize, key: Key, start: i64 },
-    /// The leader acknowledged that everything before `start` is deleted.
+    /// A leader deleted what lies before `start`.
+    StartMoved { key: Key, start: i64 },
+    /// A leader acknowledged that everything before `start` is deleted.
     Deleted { key: Key, start: i64 },
     /// It refused a batch as out of sequence.
     SequenceRefused { node: usize, key: Key },

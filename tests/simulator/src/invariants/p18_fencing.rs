@@ -1,5 +1,6 @@
 //! P18: in the committed log a producer's epochs never go back, and within one its sequence numbers follow each other; and of
-//! what producers are told is committed nothing of an older epoch lies behind something of a newer one.
+//! what producers are told is committed nothing of an older epoch lies behind something of a newer one. A log that began behind
+//! what was deleted knows nothing of its producers, as in Kafka, and takes any sequence number of them.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use crate::history::{ClientEvent, Digest, ServerEvent};
 
 #[derive(Default)]
 pub(super) struct Fencing {
-    /// By partition and producer: epoch and next sequence number.
-    producers: BTreeMap<(usize, i64), (i16, i32)>,
+    /// By partition and producer: epoch, next sequence number, and the offset behind the batch.
+    producers: BTreeMap<(usize, i64), (i16, i32, i64)>,
     ends: BTreeMap<usize, i64>,
     /// By partition and producer: first and last offset that was acknowledged in each epoch.
     acked: BTreeMap<(usize, i64), BTreeMap<i16, (i64, i64)>>,
@@ -41,8 +42,8 @@ impl Fencing {
         }
         let records = i32::try_from(batch.next - batch.base).unwrap_or(0);
         let last = batch.sequence + records - 1;
-        let new = (batch.producer_epoch, next_sequence(last));
-        let Some((epoch, next)) = self.producers.insert((partition, batch.producer), new) else {
+        let new = (batch.producer_epoch, next_sequence(last), batch.next);
+        let Some((epoch, next, _)) = self.producers.insert((partition, batch.producer), new) else {
             return Ok(());
         };
         let follows =
@@ -79,6 +80,10 @@ impl Invariant for Fencing {
     fn server(&mut self, event: &ServerEvent) -> Verdict {
         match event {
             ServerEvent::Visible { partition, leads: true, batches, .. } => self.follow(*partition, batches),
+            ServerEvent::StartMoved { partition, start } => {
+                self.producers.retain(|(known, _), (.., next)| known != partition || *next > *start);
+                Ok(())
+            }
             // Everything once more, as a leader may not have been able to read some of it.
             ServerEvent::FinalLog { partition, batches, .. } => {
                 self.forget(*partition);

@@ -36,7 +36,7 @@ impl World {
             match touch {
                 Touch::Advanced { node, key } => self.look_at_high_watermark(node, key),
                 Touch::Elected { node, key, epoch } => self.look_at_leader(node, key, epoch),
-                Touch::StartMoved { node: _, key: partition, start } => {
+                Touch::StartMoved { key: partition, start } => {
                     self.tell_server(&ServerEvent::StartMoved { partition, start });
                 }
                 Touch::Deleted { key, start } => self.look_at_deletion(key, start),
@@ -56,7 +56,12 @@ impl World {
 
     fn note_client(&mut self, event: &ClientEvent) {
         match event {
-            ClientEvent::SequenceRefused { partition, node, .. } if !self.leads(*node, *partition) => return,
+            ClientEvent::SequenceRefused { producer, partition, sequence, node }
+                if !self.leads(*node, *partition)
+                    || self.nodes[*node].begins_behind(*partition, *producer, *sequence) =>
+            {
+                return;
+            }
             ClientEvent::Listed { partition, node, leader_epoch, .. }
                 if !self.leads(*node, *partition) && self.is_over(*partition, *leader_epoch) =>
             {
