@@ -70,6 +70,8 @@ pub(crate) struct Node {
     pub(crate) recovery_points: Vec<i64>,
     /// The log starts that were stored last.
     pub(crate) log_starts: Vec<i64>,
+    /// The next process is of the version before, which does not say where its logs begin.
+    pub(crate) is_older: bool,
     /// A process has ended since somebody looked.
     pub(crate) has_ended: bool,
     /// What the disk held at some time.
@@ -94,6 +96,7 @@ impl Node {
             lost_disk: false,
             recovery_points,
             log_starts,
+            is_older: false,
             has_ended: false,
             copy: None,
             dies_in_start: None,
@@ -103,6 +106,11 @@ impl Node {
     /// Whether there is a process, paused or not.
     pub(crate) fn is_up(&self) -> bool {
         self.process.is_some()
+    }
+
+    /// Whether there is a process of the version before.
+    pub(crate) fn runs_older(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.is_older)
     }
 
     /// Whether the process is about to stop.

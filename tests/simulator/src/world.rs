@@ -143,6 +143,7 @@ impl World {
         self.repair();
         let limit = self.out.now + REST_TIME;
         while self.violation.is_none() && self.out.now < limit && self.not_at_rest().is_some() {
+            self.upgrade();
             self.run_until(self.out.now + 200 * MS);
         }
         self.finish();

@@ -82,5 +82,8 @@ caught! {
     session_by_wall_clock: "SessionByWallClock" within 60 seeds from 3580 with "NoController,ClockHour,Loss" by "P20";
     broker_epoch_of_marker_ignored: "BrokerEpochOfMarkerIgnored" within 60 seeds from 0 with "OldDisk,Shutdown,Pause,Cut" by "S2";
     old_producer_epoch_appended: "OldProducerEpochAppended" within 20 seeds from 0 with "" by "P18" | "P20";
+    deletion_acknowledged_at_once: "DeletionAcknowledgedAtOnce" within 20 seeds from 0 with "" by "P21";
+    deletion_ignores_elr: "DeletionIgnoresElr" within 200 seeds from 0 with "" by "P21";
+    expand_below_log_start: "ExpandBelowLogStart" within 200 seeds from 0 with "" by "P21";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }

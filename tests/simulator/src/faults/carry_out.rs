@@ -87,6 +87,17 @@ impl World {
                 if world.out.random.chance(500) { world.kill(node) } else { world.cut_power(node) }
             }),
             Family::Shutdown => self.on_node_up(|world, node| world.nodes[node].begin_stop(&mut world.out)),
+            Family::OlderVersion => self.on_node_up(|world, node| {
+                let is_older = world.out.random.chance(600);
+                world.say(|| {
+                    format!(
+                        "node {node} is to return as {} version",
+                        if is_older { "the older" } else { "this" }
+                    )
+                });
+                world.nodes[node].is_older = is_older;
+                world.nodes[node].begin_stop(&mut world.out);
+            }),
             Family::Pause => self.on_node_up(|world, node| {
                 world.nodes[node].is_paused = true;
                 world.later(40, 3_000, Fault::Resume { node });

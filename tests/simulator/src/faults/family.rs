@@ -91,11 +91,13 @@ pub enum Family {
     ZombieProducer,
     /// Producers send ten times as much, and consumers read everything again (F31).
     Overload,
+    /// A node stops in order and returns as the version before, or as this one again (F27).
+    OlderVersion,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -140,6 +142,7 @@ impl Family {
         Self::Truncated,
         Self::Zeroed,
         Self::StaleBlock,
+        Self::OlderVersion,
     ];
 
     /// The families that strike unless others are named.
@@ -152,10 +155,10 @@ impl Family {
     /// that time.
     pub(crate) fn stops_nodes(self) -> bool {
         use Family::{BitFlip, Crash, CrashLoop, DiskLost, OldDisk, Power, PowerAll, Rot, Shutdown};
-        use Family::{SignsOfLife, SlowReader, StaleBlock, SyncError, Truncated, WriteError, Zeroed};
+        use Family::{OlderVersion, SignsOfLife, SlowReader, StaleBlock, SyncError, Truncated, WriteError, Zeroed};
         let ends = matches!(self, Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError);
         let takes_data = matches!(self, BitFlip | DiskLost | OldDisk | Rot | Truncated | Zeroed | StaleBlock);
-        ends || takes_data || matches!(self, SignsOfLife | SlowReader)
+        ends || takes_data || matches!(self, SignsOfLife | SlowReader | OlderVersion)
     }
 
     /// The name on the command line.

@@ -90,7 +90,7 @@ impl Node {
                     position,
                     told_high_watermark: replica.told_high_watermark(),
                     max_bytes: out.random.between(200, 4_000) as usize,
-                    log_start: replica.log.start_offset(),
+                    log_start: if process.is_older { -1 } else { replica.log.start_offset() },
                 }),
                 Some(NextFetch::AfterFlush) => wanted.is_storing = true,
                 Some(NextFetch::At(at)) => {

@@ -62,6 +62,8 @@ pub(crate) struct Process {
     pub(super) serial: u64,
     /// Answers to requests with a smaller id are another process's.
     pub(super) first_id: u64,
+    /// It is of the version before.
+    pub(super) is_older: bool,
     /// The wall clock's error when it started.
     pub(super) first_skew_ms: i64,
 }
@@ -157,6 +159,7 @@ impl Node {
             checkpointed: Default::default(),
             serial: 0,
             first_id: out.id(),
+            is_older: self.is_older,
             first_skew_ms: self.skew_ms,
         }
     }

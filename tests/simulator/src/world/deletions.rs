@@ -28,8 +28,8 @@ impl World {
             let is_holder = |id: &i32| self.holds(*id, key, start);
             let holders = members.into_iter().filter(is_holder).collect();
             self.deletions.insert(key, Promise { start, holders });
-            self.look_at_candidates(key);
             self.forget_deletions();
+            self.look_at_candidates(key);
         }
     }
 
@@ -72,12 +72,23 @@ impl World {
         self.forget_deletions();
     }
 
+    /// Whether somebody may be elected whose version does not say that it has not deleted it.
+    fn may_come_back(&self, key: Key, start: i64) -> bool {
+        let members = self.partition(key).map(|partition| members(partition)).unwrap_or_default();
+        let is_older = |id: &i32| {
+            let node = usize::try_from(*id).ok().and_then(|id| self.nodes.get(id));
+            node.is_some_and(|node| node.runs_older())
+        };
+        members.iter().any(|id| is_older(id) && !self.holds(*id, key, start))
+    }
+
     /// What nobody holds any more need not be kept.
     fn forget_deletions(&mut self) {
         let forgotten: Vec<Key> = self
             .deletions
             .iter()
-            .filter_map(|(key, promise)| promise.holders.is_empty().then_some(*key))
+            .filter(|(key, promise)| promise.holders.is_empty() || self.may_come_back(**key, promise.start))
+            .map(|(key, _)| *key)
             .collect();
         for key in forgotten {
             self.deletions.remove(&key);

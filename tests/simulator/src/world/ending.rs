@@ -21,7 +21,7 @@ impl World {
         for node in 0..self.nodes.len() {
             let repaired = &mut self.nodes[node];
             repaired.slow_disk = 0;
-            repaired.dies_in_start = None;
+            (repaired.dies_in_start, repaired.is_older) = (None, false);
             repaired.disk.set_capacity(u64::MAX);
             repaired.disk.set_short_writes(false);
             repaired.disk.fail_syncs(0);
@@ -39,6 +39,18 @@ impl World {
             }
         }
         self.drain();
+    }
+
+    /// Nodes of the version before return as this one, one after another.
+    pub(super) fn upgrade(&mut self) {
+        let serves = |node: &Node| node.is_up() && !node.is_leaving() && self.is_registered(node.id);
+        if self.flipped.is_none()
+            && self.nodes.iter().all(serves)
+            && let Some(node) = self.nodes.iter().position(Node::runs_older)
+        {
+            self.nodes[node].begin_stop(&mut self.out);
+            self.drain();
+        }
     }
 
     /// What keeps the cluster from being at rest.
@@ -61,7 +73,7 @@ impl World {
     fn node_not_at_rest(&self) -> Option<String> {
         self.nodes.iter().find_map(|node| {
             let broker = self.quorum.image.broker(node.id as i32);
-            let works = node.is_up() && broker.is_some_and(|broker| broker.is_active());
+            let works = node.is_up() && !node.runs_older() && broker.is_some_and(|broker| broker.is_active());
             (!works)
                 .then(|| format!("node {} is not up and unfenced: up {}, {broker:?}", node.id, node.is_up()))
         })
