@@ -9,7 +9,7 @@
 //! that decides with the real controller code, proposals that take time and may or may not survive an election, a
 //! replaced controller that does not know yet and whose proposals fail, voters whose image lags, and a quorum without a
 //! majority. [`raft`] is a second world, in which the real quorum runs, openraft included. Fetch sessions, requests'
-//! encoding, transactions, compaction and retention are tested elsewhere.
+//! encoding, transactions, compaction, retention and the deletion of topics are tested elsewhere.
 //!
 //! | module | one thing |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | `world` | all parties under one clock, and what is looked at after each event |
 //! | `node` | a broker's glue |
 //! | `quorum` | the metadata quorum |
-//! | `client` | idempotent producers, consumers with groups |
+//! | `client` | idempotent producers, consumers with groups, administrators |
 //! | `network`, `disk` | what messages and writes meet |
 //! | `faults` | what strikes, when, and what it does |
 //! | `history` | what the invariants are told |
