@@ -84,6 +84,6 @@ caught! {
     old_producer_epoch_appended: "OldProducerEpochAppended" within 20 seeds from 0 with "" by "P18" | "P20";
     deletion_acknowledged_at_once: "DeletionAcknowledgedAtOnce" within 20 seeds from 0 with "" by "P21";
     deletion_ignores_elr: "DeletionIgnoresElr" within 200 seeds from 0 with "" by "P21";
-    expand_below_log_start: "ExpandBelowLogStart" within 200 seeds from 0 with "" by "P21";
+    expand_below_log_start: "ExpandBelowLogStart" within 40 seeds from 860 with "Cut,Pause,Crash,Shutdown" by "P21";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }
