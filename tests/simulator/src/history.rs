@@ -6,6 +6,7 @@ use klamm_quorum::LogPositions;
 
 use crate::message::Key;
 
+pub use batches::Digest;
 pub(crate) use batches::{digests, hash, hole, values};
 
 /// Something that a client did or saw.
@@ -159,27 +160,6 @@ pub enum ClientEvent {
         /// The offset.
         offset: i64,
     },
-}
-
-/// One batch in a replica's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest {
-    /// First offset.
-    pub base: i64,
-    /// Offset behind the last.
-    pub next: i64,
-    /// Leader epoch.
-    pub epoch: i32,
-    /// Hash of all bytes.
-    pub hash: u64,
-    /// Producer id, -1 for none.
-    pub producer: i64,
-    /// Producer epoch.
-    pub producer_epoch: i16,
-    /// First sequence number.
-    pub sequence: i32,
-    /// Whether the checksum fits.
-    pub is_sound: bool,
 }
 
 /// Something that happened to a replica or to the metadata.

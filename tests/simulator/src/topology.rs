@@ -27,8 +27,6 @@ pub(crate) struct Topology {
     /// Partitions of the clients' topic; the one behind them is that of the groups.
     pub data_partitions: usize,
     pub segment_bytes: u64,
-    /// An administrator deletes records.
-    pub deletes: bool,
 }
 
 impl Topology {
@@ -40,7 +38,6 @@ impl Topology {
             min_isr: 2,
             data_partitions: random.between(1, 2) as usize,
             segment_bytes: random.pick(&[6 << 10, 24 << 10, 1 << 20]).unwrap_or(24 << 10),
-            deletes: random.chance(600),
         }
     }
 

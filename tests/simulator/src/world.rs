@@ -85,8 +85,10 @@ impl World {
         for client in 2..4 {
             clients.push(Client::Consumer(Box::new(Consumer::new(client, count, data))));
         }
-        if topology.deletes {
-            clients.push(Client::Deleter(Box::new(Deleter::new(clients.len(), count, data))));
+        let mut random_of_deleter = Random::new(!seed);
+        if options.faults.contains(&Family::Deletions) && random_of_deleter.chance(600) {
+            let deleter = Deleter::new(clients.len(), count, data, random_of_deleter);
+            clients.push(Client::Deleter(Box::new(deleter)));
         }
         let mut world = Self {
             queue: Queue::default(),

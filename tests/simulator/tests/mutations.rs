@@ -10,12 +10,18 @@
 
 use klamm_simulator::{Family, Mutation, Options, run};
 
+/// Families that strike only where they are named. What is struck shifts every choice after it, and the ranges below were found
+/// without them.
+const ONLY_BY_NAME: [Family; 2] = [Family::OlderVersion, Family::Deletions];
+
 /// Runs seeds until a property notices the broken rule, and only that: with the rule whole the same seed breaks nothing. Returns
 /// the property.
 fn caught(name: &str, seeds: std::ops::Range<u64>, faults: &str) -> Option<&'static str> {
     let mutation = Mutation::named(name).expect("this build can break it");
     let mut whole = Options::default();
-    if !faults.is_empty() {
+    if faults.is_empty() {
+        whole.faults.retain(|family| !ONLY_BY_NAME.contains(family));
+    } else {
         whole.faults = faults.split(',').map(|name| Family::named(name).expect("a fault")).collect();
     }
     let broken = Options { mutation: Some(mutation), ..whole.clone() };
@@ -48,10 +54,10 @@ caught! {
     replies_before_commit: "RepliesBeforeCommit" within 60 seeds from 0 with "" by "S6";
     leads_before_registration: "LeadsBeforeRegistration" within 20 seeds from 0 with "" by "S3";
     marker_before_close: "MarkerBeforeClose" within 80 seeds from 700 with "" by "S1" | "S2";
-    marker_after_failure: "MarkerAfterFailure" within 80 seeds from 360 with "" by "S1" | "S2";
+    marker_after_failure: "MarkerAfterFailure" within 80 seeds from 720 with "" by "S1" | "S2";
     truncation_failure_ignored: "TruncationFailureIgnored" within 300 seeds from 700 with "" by "S8";
     reads_unchecked: "ReadsUnchecked" within 40 seeds from 0 with "Rot,Crash,Power,Cut" by "S1";
-    damage_cut_at_once: "DamageCutAtOnce" within 40 seeds from 80 with "Rot,Crash,Power,Cut" by "S2";
+    damage_cut_at_once: "DamageCutAtOnce" within 40 seeds from 160 with "Rot,Crash,Power,Cut" by "S2";
     short_log_believed: "ShortLogBelieved" within 300 seeds from 0 with "Truncated,Crash,Power,Cut" by "S2" | "S1";
     commit_answered_early: "CommitAnsweredEarly" within 40 seeds from 0 with "" by "P15";
     fetch_epoch_ignored: "FetchEpochIgnored" within 60 seeds from 500 with "Crash,Pause,Cut,Controller,LaggingVoter" by "P13" | "S1" | "S2";
@@ -68,7 +74,7 @@ caught! {
     lost_tail_stays_eligible: "LostTailStaysEligible" within 40 seeds from 0 with "" by "S2";
     dedup_window_too_small: "DedupWindowTooSmall" within 20 seeds from 0 with "" by "P20";
     duplicate_appended: "DuplicateAppended" within 20 seeds from 0 with "" by "P18";
-    sync_retried_after_error: "SyncRetriedAfterError" within 80 seeds from 0 with "" by "S1" | "S2";
+    sync_retried_after_error: "SyncRetriedAfterError" within 80 seeds from 170 with "" by "S1" | "S2";
     recovery_checks_no_crc: "RecoveryChecksNoCrc" within 40 seeds from 0 with "" by "S1" | "S7";
     directory_not_synced: "DirectoryNotSynced" within 20 seeds from 0 with "" by "S2";
     epochs_not_truncated: "EpochsNotTruncated" within 40 seeds from 0 with "" by "S8" | "S1" | "S2";
@@ -77,13 +83,13 @@ caught! {
     stale_partition_epoch_accepted: "StalePartitionEpochAccepted" within 300 seeds from 0 with "Proposals,Cut" by "S2";
     broker_epoch_of_members_ignored: "BrokerEpochOfMembersIgnored" within 300 seeds from 100 with "Proposals,DiskLost,Pause" by "S2";
     refusal_keeps_epoch: "RefusalKeepsEpoch" within 60 seeds from 120 with "Proposals,OneWay,LaggingVoter,Mute" by "S2";
-    disk_full_remembered: "DiskFullRemembered" within 60 seeds from 1700 with "" by "S8";
+    disk_full_remembered: "DiskFullRemembered" within 60 seeds from 860 with "" by "S8";
     pauses_by_wall_clock: "PausesByWallClock" within 60 seeds from 0 with "ClockHour,WireRot" by "S8";
     session_by_wall_clock: "SessionByWallClock" within 60 seeds from 3580 with "NoController,ClockHour,Loss" by "P20";
-    broker_epoch_of_marker_ignored: "BrokerEpochOfMarkerIgnored" within 60 seeds from 0 with "OldDisk,Shutdown,Pause,Cut" by "S2";
+    broker_epoch_of_marker_ignored: "BrokerEpochOfMarkerIgnored" within 60 seeds from 230 with "OldDisk,Shutdown,Pause,Cut" by "S2";
     old_producer_epoch_appended: "OldProducerEpochAppended" within 20 seeds from 0 with "" by "P18" | "P20";
-    deletion_acknowledged_at_once: "DeletionAcknowledgedAtOnce" within 20 seeds from 0 with "" by "P21";
-    deletion_ignores_elr: "DeletionIgnoresElr" within 200 seeds from 0 with "" by "P21";
-    expand_below_log_start: "ExpandBelowLogStart" within 40 seeds from 860 with "Cut,Pause,Crash,Shutdown" by "P21";
+    deletion_acknowledged_at_once: "DeletionAcknowledgedAtOnce" within 20 seeds from 0 with "Deletions,Cut,Pause,Crash,Loss" by "P21";
+    deletion_ignores_elr: "DeletionIgnoresElr" within 200 seeds from 0 with "Deletions,Cut,Pause,Crash,Shutdown" by "P21";
+    expand_below_log_start: "ExpandBelowLogStart" within 40 seeds from 720 with "Deletions,Reassignment,Crash,Cut,Loss" by "P21";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }

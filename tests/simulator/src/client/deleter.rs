@@ -9,6 +9,7 @@ use crate::message::{Key, Message};
 use crate::outbox::Outbox;
 use crate::party::Party;
 use crate::queue::{MS, Micros};
+use crate::random::Random;
 
 /// How long an answer may take beyond the request's own timeout.
 const PATIENCE: Micros = 900 * MS;
@@ -32,13 +33,23 @@ pub(crate) struct Deleter {
     /// Partitions of which the last deletion is not acknowledged.
     left: Vec<Key>,
     is_stopped: bool,
+    /// Something is to be deleted without waiting for chance.
+    is_urged: bool,
+    /// Its own choices, so that a run without it is what it would be if there were none.
+    random: Random,
 }
 
 impl Deleter {
-    pub(crate) fn new(client: usize, nodes: usize, data_partitions: usize) -> Self {
+    pub(crate) fn new(client: usize, nodes: usize, data_partitions: usize, random: Random) -> Self {
         let routing = Routing::new(nodes, data_partitions);
         let (deleted, left) = (vec![0; data_partitions], (0..data_partitions).collect());
-        Self { client, routing, asked: None, deleted, left, is_stopped: false }
+        let (is_stopped, is_urged) = (false, false);
+        Self { client, routing, asked: None, deleted, left, is_stopped, is_urged, random }
+    }
+
+    /// Deletes something at the next chance.
+    pub(crate) fn urge(&mut self) {
+        self.is_urged = true;
     }
 
     /// From now on only as much as shows that it can be done, a record of each partition.
@@ -65,7 +76,7 @@ impl Deleter {
         if self.asked.is_none() {
             let key = match self.is_stopped {
                 true => self.left.first().copied(),
-                false => out.random.chance(100).then(|| out.random.index(self.deleted.len())),
+                false => self.any_partition(),
             };
             if let Some((key, (node, leader_epoch))) =
                 key.and_then(|key| Some((key, self.routing.leader(key)?)))
@@ -76,6 +87,12 @@ impl Deleter {
             }
         }
         tick_after(self.client, TICK, out);
+    }
+
+    /// One of which to delete something now, as a rule none.
+    fn any_partition(&mut self) -> Option<Key> {
+        let is_time = std::mem::take(&mut self.is_urged) || self.random.chance(100);
+        is_time.then(|| self.random.index(self.deleted.len()))
     }
 
     pub(crate) fn receive(&mut self, message: Message, out: &mut Outbox) {
@@ -93,23 +110,23 @@ impl Deleter {
         let (Ok(latest), Some((node, _))) = (outcome, self.routing.leader(key)) else {
             return self.routing.mark_stale();
         };
-        let Some(offset) = self.offset(key, latest, out) else { return };
-        let timeout_ms = out.random.pick(&[30, 400, 1_500]).unwrap_or(400);
+        let Some(offset) = self.offset(key, latest) else { return };
+        let timeout_ms = self.random.pick(&[30, 400, 1_500]).unwrap_or(400);
         let id = out.id();
         self.asked = Some((id, key, Asked::Deletion, out.now + timeout_ms * MS + PATIENCE));
         out.send(self.party(), Party::Node(node), Message::DeleteRecords { id, key, offset, timeout_ms });
     }
 
     /// Up to where to delete. As a rule a part of what there is, now and then all of it.
-    fn offset(&self, key: Key, latest: i64, out: &mut Outbox) -> Option<i64> {
+    fn offset(&mut self, key: Key, latest: i64) -> Option<i64> {
         let deleted = self.deleted[key];
         let there = latest - deleted;
-        match out.random.below(10) {
+        match self.random.below(10) {
             _ if self.is_stopped => Some(latest.min(deleted + 1)),
             _ if there <= 0 => None,
             0 => Some(-1),
             1 => Some(latest),
-            _ => Some(deleted + out.random.between(1, there / 3 + 1)),
+            _ => Some(deleted + self.random.between(1, there / 3 + 1)),
         }
     }
 

@@ -98,6 +98,7 @@ impl World {
                 world.nodes[node].is_older = is_older;
                 world.nodes[node].begin_stop(&mut world.out);
             }),
+            Family::Deletions => self.delete_soon(),
             Family::Pause => self.on_node_up(|world, node| {
                 world.nodes[node].is_paused = true;
                 world.later(40, 3_000, Fault::Resume { node });

@@ -5,8 +5,8 @@ use crate::client::{Client, ClientTimer};
 use crate::queue::{Event, MS};
 use crate::world::World;
 
-/// Clients at most.
-const MOST: usize = 9;
+/// Producers at most.
+const MOST: usize = 6;
 /// How much more than usual producers send under overload.
 const OVERLOAD: u64 = 10;
 
@@ -16,7 +16,9 @@ impl World {
         let client = self.clients.len();
         let producers: Vec<usize> =
             (0..client).filter(|at| matches!(self.clients[*at], Client::Producer(_))).collect();
-        let Some(at) = self.out.random.pick(&producers).filter(|_| client < MOST) else { return false };
+        let Some(at) = self.out.random.pick(&producers).filter(|_| producers.len() < MOST) else {
+            return false;
+        };
         let Client::Producer(producer) = &mut self.clients[at] else { return false };
         let zombie = producer.fork(client, &mut self.out);
         self.clients.push(Client::Producer(Box::new(zombie)));
@@ -26,6 +28,18 @@ impl World {
         let pause = self.out.random.between(1, 400) * MS;
         self.out.after(pause, Event::Client { client, timer: ClientTimer::Tick });
         true
+    }
+
+    /// The administrator who deletes records does so at the next chance; false when there is none in this run.
+    pub(super) fn delete_soon(&mut self) -> bool {
+        let deleter = self.clients.iter_mut().find_map(|client| match client {
+            Client::Deleter(deleter) => Some(deleter),
+            _ => None,
+        });
+        deleter.is_some_and(|deleter| {
+            deleter.urge();
+            true
+        })
     }
 
     /// Producers send ten times as much, consumers read everything from the beginning, and a disk may be slow.

@@ -93,11 +93,13 @@ pub enum Family {
     Overload,
     /// A node stops in order and returns as the version before, or as this one again (F27).
     OlderVersion,
+    /// In some runs an administrator deletes the oldest records of partitions now and then, and one more time at once.
+    Deletions,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Crash,
         Self::Power,
         Self::PowerAll,
@@ -143,6 +145,7 @@ impl Family {
         Self::Zeroed,
         Self::StaleBlock,
         Self::OlderVersion,
+        Self::Deletions,
     ];
 
     /// The families that strike unless others are named.
@@ -155,7 +158,9 @@ impl Family {
     /// that time.
     pub(crate) fn stops_nodes(self) -> bool {
         use Family::{BitFlip, Crash, CrashLoop, DiskLost, OldDisk, Power, PowerAll, Rot, Shutdown};
-        use Family::{OlderVersion, SignsOfLife, SlowReader, StaleBlock, SyncError, Truncated, WriteError, Zeroed};
+        use Family::{
+            OlderVersion, SignsOfLife, SlowReader, StaleBlock, SyncError, Truncated, WriteError, Zeroed,
+        };
         let ends = matches!(self, Crash | CrashLoop | Power | PowerAll | Shutdown | SyncError | WriteError);
         let takes_data = matches!(self, BitFlip | DiskLost | OldDisk | Rot | Truncated | Zeroed | StaleBlock);
         ends || takes_data || matches!(self, SignsOfLife | SlowReader | OlderVersion)

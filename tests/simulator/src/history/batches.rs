@@ -3,7 +3,26 @@
 use bytes::Bytes;
 use klamm_records::batches;
 
-use super::Digest;
+/// One batch in a replica's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// First offset.
+    pub base: i64,
+    /// Offset behind the last.
+    pub next: i64,
+    /// Leader epoch.
+    pub epoch: i32,
+    /// Hash of all bytes.
+    pub hash: u64,
+    /// Producer id, -1 for none.
+    pub producer: i64,
+    /// Producer epoch.
+    pub producer_epoch: i16,
+    /// First sequence number.
+    pub sequence: i32,
+    /// Whether the checksum fits.
+    pub is_sound: bool,
+}
 
 /// Where the batches do not follow one another from `from` on: the offset that is missed, and the one that is there. What is
 /// not sound has no offsets to speak of. A log may begin within its first batch.
