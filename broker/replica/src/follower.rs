@@ -116,7 +116,7 @@ impl FollowerState {
                 self.leader_high_watermark = high_watermark;
                 self.effects((!is_empty).then_some(LogAction::Append), log_start_offset)
             }
-            Answer::Diverging { leader, own } => self.diverged(leader, own),
+            Answer::Diverging { leader, own, leader_start } => self.diverged(leader, own, leader_start),
             Answer::OutOfRange { leader_start, leader_end } => {
                 self.out_of_range(leader_start, leader_end, now_ms)
             }
@@ -133,14 +133,19 @@ impl FollowerState {
 
     /// Truncates to where this log can still agree: the end of the largest own epoch that is not above the leader's,
     /// and not past the leader's end of it. The next fetch asks again from there. When the logs part before this one starts,
-    /// as after an unclean election, nothing of it is left to agree on.
-    fn diverged(&mut self, leader: EpochEnd, own: Option<EpochEnd>) -> FollowerEffects {
+    /// as after an unclean election, nothing of it is left to agree on. Nor is there when they part where the leader's log starts
+    /// or before: the leader cannot tell whether what lies below is the same, and its first batch, when records of it were
+    /// deleted, begins below its start and so does not continue a log that was cut there.
+    fn diverged(&mut self, leader: EpochEnd, own: Option<EpochEnd>, leader_start: i64) -> FollowerEffects {
         self.succeeded();
         let own_end = own.map_or(self.log.start, |own| own.end_offset);
         let to = match is_active(Mutation::TruncatesToHighWatermark) {
             true => self.high_watermark,
             false => leader.end_offset.min(own_end),
         };
+        if to <= leader_start {
+            return self.effects(Some(LogAction::RestartAt(leader_start)), self.log.start);
+        }
         if to < self.log.start {
             return self.effects(Some(LogAction::RestartAt(to)), to);
         }
@@ -164,7 +169,8 @@ impl FollowerState {
             self.high_watermark = self.high_watermark.min(end);
         }
         let known = self.leader_high_watermark.min(self.log.end);
-        let advanced = known > self.high_watermark && !matches!(log, Some(LogAction::TruncateTo(_)));
+        let is_cut = matches!(log, Some(LogAction::TruncateTo(_) | LogAction::RestartAt(_)));
+        let advanced = known > self.high_watermark && !is_cut;
         if advanced {
             self.high_watermark = known;
         }

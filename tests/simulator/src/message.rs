@@ -29,7 +29,7 @@ pub(crate) struct FetchPart {
 #[derive(Clone, Debug)]
 pub(crate) enum Served {
     Records { bytes: Bytes, high_watermark: i64, log_start: i64 },
-    Diverging(EpochEnd),
+    Diverging { end: EpochEnd, log_start: i64 },
     OutOfRange { start: i64, end: i64 },
     Refused(ErrorCode),
 }

@@ -86,6 +86,8 @@ pub enum Answer {
         leader: EpochEnd,
         /// The local log's end of its largest epoch that is not above the leader's; `None` when all are above.
         own: Option<EpochEnd>,
+        /// The leader's first offset, -1 when it does not say.
+        leader_start: i64,
     },
     /// `OFFSET_OUT_OF_RANGE`, with the leader's offsets from ListOffsets.
     OutOfRange {

@@ -53,11 +53,32 @@ fn the_high_watermark_is_the_leaders_but_not_past_the_own_end() {
 fn a_diverging_epoch_truncates_to_the_smaller_end() {
     let leader = EpochEnd { epoch: 3, end_offset: 8 };
     let own = |epoch, end_offset| Some(EpochEnd { epoch, end_offset });
-    let truncation = |own| answer(&mut follower(10, 4), Answer::Diverging { leader, own }).log;
+    let truncation =
+        |own| answer(&mut follower(10, 4), Answer::Diverging { leader, own, leader_start: 0 }).log;
     assert_eq!(truncation(own(3, 9)), Some(LogAction::TruncateTo(8)));
     assert_eq!(truncation(own(3, 6)), Some(LogAction::TruncateTo(6)));
     assert_eq!(truncation(own(2, 5)), Some(LogAction::TruncateTo(5)));
-    assert_eq!(truncation(None), Some(LogAction::TruncateTo(0)));
+}
+
+#[test]
+fn logs_that_part_where_the_leaders_starts_or_before_have_nothing_in_common() {
+    let diverging = |leader_end, own: Option<i64>| Answer::Diverging {
+        leader: EpochEnd { epoch: 3, end_offset: leader_end },
+        own: own.map(|end_offset| EpochEnd { epoch: 3, end_offset }),
+        leader_start: 7,
+    };
+    for (leader_end, own, action) in [
+        (7, Some(9), LogAction::RestartAt(7)),
+        (8, Some(5), LogAction::RestartAt(7)),
+        (8, None, LogAction::RestartAt(7)),
+        (8, Some(9), LogAction::TruncateTo(8)),
+    ] {
+        let mut follower = follower(10, 4);
+        let _ = answer(&mut follower, records(9));
+        let effects = answer(&mut follower, diverging(leader_end, own));
+        assert_eq!(effects, FollowerEffects { log: Some(action), ..FollowerEffects::default() });
+        assert!(follower.high_watermark() <= 8, "{}", follower.high_watermark());
+    }
 }
 
 #[test]
@@ -68,7 +89,7 @@ fn a_log_that_starts_behind_the_fork_starts_over_there() {
         let start = FollowerStart { leader: 1, leader_epoch: 7, log, high_watermark: 900 };
         let mut follower = FollowerState::new(start);
         let leader = EpochEnd { epoch: 3, end_offset: 300 };
-        let effects = answer(&mut follower, Answer::Diverging { leader, own });
+        let effects = answer(&mut follower, Answer::Diverging { leader, own, leader_start: 100 });
         assert_eq!((effects.log, effects.log_start), (Some(LogAction::RestartAt(300)), None));
         assert_eq!(follower.high_watermark(), 300);
     }
@@ -81,6 +102,7 @@ fn truncation_takes_the_high_watermark_along() {
     let diverging = Answer::Diverging {
         leader: EpochEnd { epoch: 3, end_offset: 6 },
         own: Some(EpochEnd { epoch: 3, end_offset: 8 }),
+        leader_start: 0,
     };
     assert_eq!(answer(&mut follower, diverging).log, Some(LogAction::TruncateTo(6)));
     assert_eq!(follower.high_watermark(), 6);

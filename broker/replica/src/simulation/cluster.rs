@@ -257,7 +257,8 @@ impl Cluster {
                 let is_empty = received.is_empty();
                 Answer::Records { high_watermark, log_start_offset: log_start, is_empty }
             }
-            Served::Diverging(leader) => Answer::Diverging { leader, own: diverging_own },
+            // The log of this model keeps what was deleted: it has no first batch that begins below its start.
+            Served::Diverging(leader) => Answer::Diverging { leader, own: diverging_own, leader_start: -1 },
             Served::OutOfRange { end } => Answer::OutOfRange { leader_start: 0, leader_end: end },
             Served::Error(error) => Answer::Error(error),
         };

@@ -23,7 +23,7 @@ pub(super) enum LeaderAnswer {
     /// The logs agree; records may have come.
     Records { high_watermark: i64, log_start_offset: i64, records: Bytes },
     /// The logs part.
-    Diverging(EpochEnd),
+    Diverging { end: EpochEnd, log_start_offset: i64 },
     /// Anything else.
     Other(Answer),
 }
@@ -144,9 +144,9 @@ impl Partition {
 }
 
 fn append(state: &mut State, answer: LeaderAnswer, wakeups: &mut Wakeups) -> Result<(), String> {
-    let LeaderAnswer::Records { records, .. } = answer else { return Ok(()) };
+    let LeaderAnswer::Records { records, log_start_offset, .. } = answer else { return Ok(()) };
     let start = state.log.start_offset();
-    begin_inside_batch(state, &records)?;
+    begin_inside_batch(state, &records, log_start_offset)?;
     state.log.append_as_follower(records).map_err(|e| e.to_string())?;
     state.mark_dirty(wakeups);
     if start > state.log.start_offset() {
@@ -155,15 +155,16 @@ fn append(state: &mut State, answer: LeaderAnswer, wakeups: &mut Wakeups) -> Res
     Ok(())
 }
 
-/// An empty log may begin in the middle of a batch, when records were deleted on the leader. The batch comes as a whole, so
-/// the log is made to begin with it, and its first records stay hidden.
-fn begin_inside_batch(state: &mut State, records: &Bytes) -> Result<(), String> {
+/// An empty log may begin in the middle of a batch, when records were deleted on the leader. So does one that ends where the
+/// leader's starts: all that it holds is deleted there, and in the leader's batch lies something else. The batch comes as a whole,
+/// so the log is made to begin with it, and its first records stay hidden.
+fn begin_inside_batch(state: &mut State, records: &Bytes, leader_start: i64) -> Result<(), String> {
     let (start, end) = (state.log.start_offset(), state.log.end_offset());
-    if start < end {
+    if start < end && leader_start < end {
         return Ok(());
     }
     let first = BatchHeader::parse(records).map_err(|e| e.to_string())?;
-    if first.base_offset < start && first.last_offset() >= start {
+    if first.base_offset < end && first.last_offset() >= end {
         state.is_overstated = true;
         state.log.reset_to(first.base_offset).map_err(|e| e.to_string())?;
     }
@@ -183,10 +184,10 @@ impl State {
                 log_start_offset: *log_start_offset,
                 is_empty: records.is_empty(),
             },
-            LeaderAnswer::Diverging(leader) => {
+            LeaderAnswer::Diverging { end: leader, log_start_offset } => {
                 let (epoch, end_offset) = self.log.epoch_end_offset(leader.epoch);
                 let own = (epoch >= 0 && epoch <= leader.epoch).then_some(EpochEnd { epoch, end_offset });
-                Answer::Diverging { leader: *leader, own }
+                Answer::Diverging { leader: *leader, own, leader_start: *log_start_offset }
             }
             LeaderAnswer::Other(answer) => *answer,
         }

@@ -142,7 +142,7 @@ impl Consumer {
                 out.history.push(ClientEvent::Skipped { consumer, partition: key, start });
                 self.seek(key, start, out);
             }
-            Served::Diverging(_) | Served::OutOfRange { .. } => {
+            Served::Diverging { .. } | Served::OutOfRange { .. } => {
                 out.history.push(ClientEvent::PositionLost { consumer, partition: key, position });
             }
             Served::Refused(ErrorCode::UnknownLeaderEpoch) => {}

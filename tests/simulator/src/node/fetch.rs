@@ -42,9 +42,9 @@ impl Replica {
         let offset = read.position.offset;
         if offset >= start
             && read.position.last_fetched_epoch >= 0
-            && let Some(diverging) = self.diverging(read.position)?
+            && let Some(end) = self.diverging(read.position)?
         {
-            return Ok(Served::Diverging(diverging));
+            return Ok(Served::Diverging { end, log_start: start });
         }
         if offset < start || offset > end {
             return Err(ErrorCode::OffsetOutOfRange);

@@ -90,9 +90,9 @@ impl Replica {
     }
 
     fn append_served(&mut self, served: Served, sparks: &mut Sparks) -> Result<(), String> {
-        let Served::Records { bytes, .. } = served else { return Ok(()) };
+        let Served::Records { bytes, log_start, .. } = served else { return Ok(()) };
         let start = self.log.start_offset();
-        self.begin_inside_batch(&bytes)?;
+        self.begin_inside_batch(&bytes, log_start)?;
         self.log.append_as_follower(bytes).map_err(|e| e.to_string())?;
         self.mark_dirty(sparks);
         if start > self.log.start_offset() {
@@ -101,14 +101,15 @@ impl Replica {
         Ok(())
     }
 
-    /// An empty log may begin in the middle of a batch.
-    fn begin_inside_batch(&mut self, records: &Bytes) -> Result<(), String> {
+    /// An empty log may begin in the middle of a batch, and so may one of which the leader has deleted everything.
+    fn begin_inside_batch(&mut self, records: &Bytes, leader_start: i64) -> Result<(), String> {
         let (start, end) = (self.log.start_offset(), self.log.end_offset());
-        if start < end {
+        if start < end && leader_start < end {
             return Ok(());
         }
         let first = BatchHeader::parse(records).map_err(|e| e.to_string())?;
-        if first.base_offset < start && first.last_offset() >= start {
+        if first.base_offset < end && first.last_offset() >= end {
+            self.checked_to = self.checked_to.min(first.base_offset);
             self.outdated_point = true;
             self.log.reset_to(first.base_offset).map_err(|e| e.to_string())?;
         }
@@ -122,10 +123,10 @@ impl Replica {
                 log_start_offset: *log_start,
                 is_empty: bytes.is_empty(),
             },
-            Served::Diverging(leader) => {
+            Served::Diverging { end: leader, log_start } => {
                 let (epoch, end_offset) = self.log.epoch_end_offset(leader.epoch);
                 let own = (epoch >= 0 && epoch <= leader.epoch).then_some(EpochEnd { epoch, end_offset });
-                Answer::Diverging { leader: *leader, own }
+                Answer::Diverging { leader: *leader, own, leader_start: *log_start }
             }
             Served::OutOfRange { start, end } => {
                 Answer::OutOfRange { leader_start: *start, leader_end: *end }

@@ -278,7 +278,10 @@ fn to_answer(data: PartitionData) -> LeaderAnswer {
     match ErrorCode::from_code(data.error_code) {
         ErrorCode::None if data.diverging_epoch.end_offset >= 0 => {
             let diverging = data.diverging_epoch;
-            LeaderAnswer::Diverging(EpochEnd { epoch: diverging.epoch, end_offset: diverging.end_offset })
+            LeaderAnswer::Diverging {
+                end: EpochEnd { epoch: diverging.epoch, end_offset: diverging.end_offset },
+                log_start_offset: data.log_start_offset,
+            }
         }
         ErrorCode::None => LeaderAnswer::Records {
             high_watermark: data.high_watermark,

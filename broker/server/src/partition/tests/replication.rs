@@ -191,6 +191,39 @@ async fn a_follower_starts_over_when_the_leaders_log_begins_later() {
     assert_eq!(cluster.partition(2).log_end_offset(), end);
 }
 
+/// A deposed leader has records of its own, of which the new leader's log has something else in one batch, whose first records are
+/// deleted: as far as the new leader can tell, the logs part where its own starts. It does not see that they part when the deposed
+/// leader's ends there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deposed_leader_starts_over_when_the_logs_part_where_the_new_leaders_starts_inside_a_batch() {
+    for past_the_start in [5, 0] {
+        let cluster = three_brokers();
+        produce(&cluster, 0, 5).await;
+        cluster.kill(1);
+        cluster.kill(2);
+        for records in [3, past_the_start].into_iter().filter(|records| *records > 0) {
+            let lost = cluster.partition(0).append_leader(batch(records), Acks::Leader).unwrap();
+            if let Some(ack) = lost.ack {
+                ack.await.unwrap().unwrap();
+            }
+        }
+        cluster.kill(0);
+        cluster.elect(1, &[1, 2]);
+        cluster.start_broker(1);
+        cluster.start_broker(2);
+        assert_eq!(produce(&cluster, 1, 10).await, 15);
+        let deletion = cluster.partition(1).delete_records(8).unwrap();
+        assert_eq!(cluster.partition(1).deleted(deletion, Instant::now() + PATIENCE).await, Ok(8));
+        cluster.start_broker(0);
+        eventually("the deposed leader agrees with the new one", || {
+            let partition = cluster.partition(0);
+            (partition.log_start_offset(), partition.log_end_offset()) == (8, 15)
+                && bytes_of(&cluster, 0) == bytes_of(&cluster, 1)
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_partitions_fail_over_at_once() {
     let cluster = Cluster::start(3, &[]);
