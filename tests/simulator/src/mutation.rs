@@ -30,6 +30,8 @@ pub enum Mutation {
     RepliesBeforeCommit,
     /// A process leads before its own registration has reached it, in an epoch of the process before.
     LeadsBeforeRegistration,
+    /// A process follows before its own registration has reached it, perhaps a leader that the process before knew to be replaced.
+    FollowsBeforeRegistration,
     /// The clean-shutdown marker is written before the logs are closed.
     MarkerBeforeClose,
     /// A process that stops after a failed write says that it stopped cleanly.
@@ -102,6 +104,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::RefusesUnconfirmed,
         Mutation::RepliesBeforeCommit,
         Mutation::LeadsBeforeRegistration,
+        Mutation::FollowsBeforeRegistration,
         Mutation::MarkerBeforeClose,
         Mutation::MarkerAfterFailure,
         Mutation::TruncationFailureIgnored,

@@ -10,7 +10,6 @@ use super::Node;
 use super::replica::Role;
 use super::role::Assignment;
 use crate::message::{Key, Message};
-use crate::mutation::{Mutation, is_active};
 use crate::outbox::Outbox;
 use crate::party::Party;
 use crate::queue::{MS, NodeTimer};
@@ -141,14 +140,14 @@ impl Node {
         let active = |id: &i32| {
             image.broker(*id).filter(|broker| broker.is_active()).map(|broker| (*id, broker.epoch))
         };
-        let is_registered = self.is_registered(image);
         let assignment = Assignment {
             local: self.id as i32,
             partition: meta,
             // Replicas that are added do not count before they are there, here as at the controller.
             min_isr: self.topology.min_isr.min(meta.replication_factor()),
             eligible: meta.replicas.iter().filter_map(active).collect(),
-            is_registered: is_registered || is_active(Mutation::LeadsBeforeRegistration),
+            is_registered: self.is_registered(image),
+            is_settled: self.process.as_ref().is_some_and(|process| process.is_settled),
         };
         self.change(key, out, |replica, now_ms, sparks| {
             replica.assign(&assignment, now_ms, sparks);

@@ -8,6 +8,7 @@ use klamm_replica::{
 use klamm_wire::ErrorCode;
 
 use super::replica::{Replica, Role, Sparks};
+use crate::mutation::{Mutation, is_active};
 use crate::topology::LAG_MS;
 
 /// What a replica needs to know of the metadata.
@@ -19,6 +20,8 @@ pub(super) struct Assignment<'a> {
     pub eligible: Vec<(i32, i64)>,
     /// Whether the metadata's registration of this node is this very process.
     pub is_registered: bool,
+    /// Whether the metadata is known to be no older than this process: it had its registration once.
+    pub is_settled: bool,
 }
 
 impl Assignment<'_> {
@@ -43,7 +46,9 @@ impl Replica {
         }
         let is_counted_on = [&meta.isr, &meta.elr].iter().any(|list| list.contains(&assignment.local));
         self.counted = (meta.leader_epoch, is_counted_on);
-        let leads = meta.leader == assignment.local && assignment.is_registered;
+        let is_own = meta.leader == assignment.local;
+        let leads = is_own && (assignment.is_registered || is_active(Mutation::LeadsBeforeRegistration));
+        let follows = !is_own && (assignment.is_settled || is_active(Mutation::FollowsBeforeRegistration));
         let is_same_role = match &self.role {
             Role::Leader(_) => leads,
             Role::Follower(follower) => follower.leader() == meta.leader,
@@ -57,7 +62,7 @@ impl Replica {
         self.leave_role(ErrorCode::NotLeaderOrFollower, sparks);
         if leads {
             self.lead(assignment, now_ms, sparks);
-        } else if meta.leader >= 0 && meta.leader != assignment.local {
+        } else if meta.leader >= 0 && follows {
             self.follow(meta, sparks);
         }
     }

@@ -155,6 +155,7 @@ impl Replicas {
             eligible: meta.replicas.iter().filter_map(active).collect(),
             lag_time_max_ms: self.lag_time_max_ms,
             is_registered: self.is_registered(image),
+            is_settled: self.is_settled(),
         };
         partition.is_in_sync.store(meta.isr.contains(&self.node_id), Ordering::Relaxed);
         let was = partition.led_epoch();
