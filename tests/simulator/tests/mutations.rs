@@ -53,12 +53,14 @@ caught! {
     ack_on_append: "AckOnAppend" within 20 seeds from 0 with "" by "P14" | "P1 " | "S";
     replies_before_commit: "RepliesBeforeCommit" within 60 seeds from 0 with "" by "S6";
     leads_before_registration: "LeadsBeforeRegistration" within 20 seeds from 0 with "" by "S3";
+    follows_before_registration: "FollowsBeforeRegistration" within 40 seeds from 200
+        with "Crash,Shutdown,Metadata,Cut,ZombieController,LaggingVoter,NoController" by "S2";
     marker_before_close: "MarkerBeforeClose" within 80 seeds from 700 with "" by "S1" | "S2";
     marker_after_failure: "MarkerAfterFailure" within 80 seeds from 720 with "" by "S1" | "S2";
     truncation_failure_ignored: "TruncationFailureIgnored" within 300 seeds from 700 with "" by "S8";
     reads_unchecked: "ReadsUnchecked" within 40 seeds from 0 with "Rot,Crash,Power,Cut" by "S1";
     damage_cut_at_once: "DamageCutAtOnce" within 40 seeds from 160 with "Rot,Crash,Power,Cut" by "S2";
-    short_log_believed: "ShortLogBelieved" within 300 seeds from 0 with "Truncated,Crash,Power,Cut" by "S2" | "S1";
+    short_log_believed: "ShortLogBelieved" within 80 seeds from 1100 with "Truncated,Shutdown,Cut,Pause" by "S2" | "S1";
     commit_answered_early: "CommitAnsweredEarly" within 40 seeds from 0 with "" by "P15";
     fetch_epoch_ignored: "FetchEpochIgnored" within 60 seeds from 500 with "Crash,Pause,Cut,Controller,LaggingVoter" by "P13" | "S1" | "S2";
     high_watermark_below_min_isr: "HighWatermarkBelowMinIsr" within 60 seeds from 0 with "" by "S2";
