@@ -126,6 +126,25 @@ async fn producers_that_wait_are_told_when_the_leader_is_deposed() {
     assert_eq!(refused.code, ErrorCode::NotLeaderOrFollower);
 }
 
+/// A leader of the past, cut off from the controllers, may be the leader in the image that a process starts with; it counts every
+/// later process of its ISR.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_follows_nobody_before_its_image_has_its_registration() {
+    let cluster = three_brokers();
+    let end = produce(&cluster, 0, 1).await;
+    cluster.kill(1);
+    cluster.fence(1);
+    cluster.set_isr(&[0, 2]);
+    cluster.kill(2);
+    let process = cluster.start_unregistered(2);
+    let append = cluster.partition(0).append_leader(batch(1), Acks::All).unwrap();
+    let mut ack = append.ack.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut ack).await.is_err());
+    assert_eq!(cluster.partition(2).log_end_offset(), end);
+    cluster.register(2, process);
+    tokio::time::timeout(PATIENCE, ack).await.expect("acknowledged in time").unwrap().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn below_min_isr_acks_all_is_refused_and_acks_1_is_not() {
     let cluster = three_brokers();
