@@ -30,7 +30,7 @@ fn a_seed_runs_the_same_way_each_time() {
 #[test]
 fn every_fault_strikes() {
     let mut strikes = Strikes::default();
-    (100..140).for_each(|seed| strikes.add(&run(seed, &Options::default()).strikes));
+    (200..240).for_each(|seed| strikes.add(&run(seed, &Options::default()).strikes));
     let never: Vec<Family> =
         Family::usual().into_iter().filter(|family| !strikes.struck.contains_key(family)).collect();
     assert!(never.is_empty(), "{never:?} never struck");
