@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -16,6 +17,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -32,13 +34,26 @@ final class Kafka {
     return topic;
   }
 
-  /** Only a broker that leads a partition tells its end offset, and the admin client asks until one does (see ../README.md). */
+  /** Only a broker that leads a partition tells its end offset (see the suites' README.md). */
   private static void awaitLeaders(String topic, int partitions) throws Exception {
     Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
     for (int partition = 0; partition < partitions; partition++) {
       ends.put(new TopicPartition(topic, partition), OffsetSpec.latest());
     }
-    ADMIN.listOffsets(ends).all().get();
+    Suite.until(() -> allLead(ends), "leaders know that they lead " + topic);
+  }
+
+  /** The admin client itself asks again who does not lead yet, but not who does not know the topic. */
+  private static boolean allLead(Map<TopicPartition, OffsetSpec> ends) throws Exception {
+    try {
+      ADMIN.listOffsets(ends).all().get();
+      return true;
+    } catch (ExecutionException error) {
+      if (error.getCause() instanceof UnknownTopicOrPartitionException) {
+        return false;
+      }
+      throw error;
+    }
   }
 
   static String create(String name, int partitions) throws Exception {
