@@ -165,6 +165,8 @@ fn a_restart_pulls_only_what_followed_and_a_damaged_image_is_pulled_anew() -> Re
     let mut cluster = spec(1).start()?;
     cluster.client().create_topic(TOPIC, PARTITIONS, &[])?;
     cluster.client().produce(TOPIC, 0, &["one"])?;
+    // The image goes far beyond what one restart adds.
+    (0..10).try_for_each(|n| cluster.client().create_topic(&format!("before-{n}"), 1, &[]))?;
     cluster.terminate(0)?;
     let image = fs::read(file(&cluster, 0)?)?;
     cluster.client().create_topic("meanwhile", 1, &[])?;

@@ -79,9 +79,6 @@ pub(super) struct Assignment<'a> {
     /// Whether the metadata's registration of this broker is this very process. Before that, it may name as leader the
     /// process that was here before, whose followers fetched what this one perhaps no longer has.
     pub is_registered: bool,
-    /// Whether the metadata is known to be no older than this process, that is, it had its registration once. Before that, it
-    /// may name a leader that the process before knew to be replaced, and that would count this one as in sync.
-    pub is_settled: bool,
 }
 
 impl Assignment<'_> {
@@ -122,7 +119,7 @@ impl State {
         self.leave_role(ErrorCode::NotLeaderOrFollower, wakeups);
         if leads {
             self.lead(assignment, steady_ms, wakeups);
-        } else if meta.leader >= 0 && meta.leader != assignment.local && assignment.is_settled {
+        } else if meta.leader >= 0 && meta.leader != assignment.local {
             self.follow(meta, wakeups);
         }
     }

@@ -3,7 +3,9 @@
 use klamm_replica::{FetchPosition, NextFetch};
 
 use super::Node;
+use super::start::Process;
 use crate::message::{FetchPart, Key, Message, Served};
+use crate::mutation::{Mutation, is_active};
 use crate::outbox::Outbox;
 use crate::party::Party;
 use crate::queue::{MS, Micros, NodeTimer};
@@ -49,7 +51,11 @@ impl Node {
     }
 
     fn pump_fetcher(&mut self, leader: usize, out: &mut Outbox) {
-        let Some(process) = self.process.as_ref().filter(|process| process.broker_epoch >= 0) else { return };
+        // A leader that was replaced would count what this process stores, were it asked because of an image of the past.
+        let is_settled =
+            |process: &Process| process.is_settled || is_active(Mutation::FollowsBeforeRegistration);
+        let may_fetch = |process: &&Process| process.broker_epoch >= 0 && is_settled(process);
+        let Some(process) = self.process.as_ref().filter(may_fetch) else { return };
         let broker_epoch = process.broker_epoch;
         let Some(fetcher) = process.fetchers.get(leader).copied() else { return };
         if let Some(id) = fetcher.in_flight {

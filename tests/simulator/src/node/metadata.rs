@@ -147,7 +147,6 @@ impl Node {
             min_isr: self.topology.min_isr.min(meta.replication_factor()),
             eligible: meta.replicas.iter().filter_map(active).collect(),
             is_registered: self.is_registered(image),
-            is_settled: self.process.as_ref().is_some_and(|process| process.is_settled),
         };
         self.change(key, out, |replica, now_ms, sparks| {
             replica.assign(&assignment, now_ms, sparks);

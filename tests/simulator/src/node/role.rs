@@ -20,8 +20,6 @@ pub(super) struct Assignment<'a> {
     pub eligible: Vec<(i32, i64)>,
     /// Whether the metadata's registration of this node is this very process.
     pub is_registered: bool,
-    /// Whether the metadata is known to be no older than this process: it had its registration once.
-    pub is_settled: bool,
 }
 
 impl Assignment<'_> {
@@ -48,7 +46,6 @@ impl Replica {
         self.counted = (meta.leader_epoch, is_counted_on);
         let is_own = meta.leader == assignment.local;
         let leads = is_own && (assignment.is_registered || is_active(Mutation::LeadsBeforeRegistration));
-        let follows = !is_own && (assignment.is_settled || is_active(Mutation::FollowsBeforeRegistration));
         let is_same_role = match &self.role {
             Role::Leader(_) => leads,
             Role::Follower(follower) => follower.leader() == meta.leader,
@@ -62,7 +59,7 @@ impl Replica {
         self.leave_role(ErrorCode::NotLeaderOrFollower, sparks);
         if leads {
             self.lead(assignment, now_ms, sparks);
-        } else if meta.leader >= 0 && follows {
+        } else if meta.leader >= 0 && !is_own {
             self.follow(meta, sparks);
         }
     }

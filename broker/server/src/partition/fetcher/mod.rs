@@ -48,6 +48,7 @@ pub(super) struct FetcherParts {
 /// The fetchers of this broker.
 pub(super) struct Fetchers {
     parts: FetcherParts,
+    settled: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -59,7 +60,13 @@ struct State {
 
 impl Fetchers {
     pub(super) fn new(parts: FetcherParts) -> Self {
-        Self { parts, state: Mutex::default() }
+        Self { parts, settled: watch::Sender::new(false), state: Mutex::default() }
+    }
+
+    /// The assignments are of an image that is no older than this process: from now on they are fetched. In an older one a leader
+    /// that was replaced may lead, and it would count what this process stores of it. What is there is served without.
+    pub(super) fn settle(&self) {
+        self.settled.send_replace(true);
     }
 
     pub(super) fn follow(&self, partition: &Arc<Partition>, follow: Follow) {
@@ -91,10 +98,17 @@ impl Fetchers {
     fn start(&self, leader: i32) -> Arc<Inbox> {
         let inbox = Arc::new(Inbox::default());
         let fetcher = Fetcher::new(leader, Arc::clone(&inbox), self.parts.clone());
+        let mut settled = self.settled.subscribe();
         let stop = self.parts.stop.clone();
         self.parts.runtime.spawn(async move {
+            // What was assigned before is taken from the inbox after that, with what became of it.
+            let followed = async move {
+                if settled.wait_for(|is_settled| *is_settled).await.is_ok() {
+                    fetcher.run().await;
+                }
+            };
             tokio::select! {
-                () = fetcher.run() => {}
+                () = followed => {}
                 () = stop.cancelled() => {}
             }
         });

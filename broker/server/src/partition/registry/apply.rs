@@ -36,6 +36,7 @@ impl Registry {
         if !replicas.is_settled() && replicas.is_registered(image) {
             replicas.settled.store(true, Ordering::Relaxed);
             replicas.follow(&Image::diff(&Image::empty(), image), image);
+            replicas.shared.fetchers.settle();
         } else {
             replicas.follow(delta, image);
         }
@@ -155,7 +156,6 @@ impl Replicas {
             eligible: meta.replicas.iter().filter_map(active).collect(),
             lag_time_max_ms: self.lag_time_max_ms,
             is_registered: self.is_registered(image),
-            is_settled: self.is_settled(),
         };
         partition.is_in_sync.store(meta.isr.contains(&self.node_id), Ordering::Relaxed);
         let was = partition.led_epoch();

@@ -6,7 +6,6 @@ use klamm_log::{Disk, OpenMode};
 
 use super::cluster::{Cluster, TOPIC};
 use super::{batch, eventually};
-use crate::clock::steady_ms;
 use crate::partition::Acks;
 
 async fn produce(cluster: &Cluster, broker: i32, acks: Acks, records: usize) {
@@ -46,20 +45,6 @@ async fn a_process_leads_nothing_before_its_own_registration() {
     assert_eq!(cluster.partition(0).led_epoch(), None, "the epoch is that of the process before");
     cluster.register(0, process);
     assert_eq!(cluster.partition(0).led_epoch(), Some(1));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_follows_nobody_before_its_own_registration() {
-    let cluster = Cluster::start(2, &[]);
-    cluster.create_topic(TOPIC, "orders", 1, &[0, 1], &[]);
-    produce(&cluster, 0, Acks::All, 5).await;
-    cluster.kill(1);
-    produce(&cluster, 0, Acks::Leader, 3).await;
-    let process = cluster.start_unregistered(1);
-    let next = cluster.partition(1).next_fetch(0, steady_ms());
-    assert_eq!(next, None, "the leader may be one that the process before knew to be replaced");
-    cluster.register(1, process);
-    eventually("it follows", || cluster.partition(1).log_end_offset() == 8).await;
 }
 
 /// As when a leader is deposed while it writes, and the answer to its first fetch tells it to truncate.
