@@ -81,17 +81,7 @@ pub trait DiskFile: Debug + Send + Sync {
     fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>>;
     /// Brings the range into memory, as far as the file goes, without a copy of it where the system knows how; waits for the disk.
     fn warm(&self, position: u64, length: u64) -> io::Result<()> {
-        let mut buffer = [0; WARM_STEP];
-        let (mut at, end) = (position, position.saturating_add(length));
-        while at < end {
-            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
-            let count = self.read_at(buffer.get_mut(..wanted).unwrap_or_default(), at)?;
-            if count == 0 {
-                break;
-            }
-            at += count as u64;
-        }
-        Ok(())
+        read_through(self, position, length)
     }
     /// Whether the range is in memory, as both ends of it show: systems read files ahead, so what lies between is almost always
     /// there as well. Does not wait.
@@ -125,6 +115,21 @@ pub enum Wait {
     Allowed,
     /// It must come from the page cache, or fail with `WouldBlock`.
     Forbidden,
+}
+
+/// Reads the range, as far as the file goes, and forgets it: the page cache does not.
+fn read_through<F: DiskFile + ?Sized>(file: &F, position: u64, length: u64) -> io::Result<()> {
+    let mut buffer = [0; WARM_STEP];
+    let (mut at, end) = (position, position.saturating_add(length));
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        let count = file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), at)?;
+        if count == 0 {
+            break;
+        }
+        at += count as u64;
+    }
+    Ok(())
 }
 
 /// Reads until `buffer` is full or the file ends; returns how many bytes there are.

@@ -7,6 +7,8 @@ use tokio::task::spawn_blocking;
 
 /// Reads of cold files that may be under way at once.
 static COLD_READS: Semaphore = Semaphore::const_new(8);
+/// The same of those that nobody waits for yet; they keep none of the others from theirs.
+static READS_AHEAD: Semaphore = Semaphore::const_new(4);
 
 /// Reads on a thread that may wait, when fewer than [`COLD_READS`] do.
 ///
@@ -23,7 +25,7 @@ pub(crate) async fn cold_read<T: Send + 'static>(read: impl FnOnce() -> T + Send
 
 /// The same for what nobody waits for; does nothing when there is enough to read already.
 pub(crate) fn cold_read_if_idle(read: impl FnOnce() + Send + 'static) {
-    let Ok(permit) = COLD_READS.try_acquire() else { return };
+    let Ok(permit) = READS_AHEAD.try_acquire() else { return };
     drop(spawn_blocking(move || {
         let _permit = permit;
         read();

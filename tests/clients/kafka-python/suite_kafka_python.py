@@ -65,14 +65,27 @@ def whole(topic):
     return client
 
 
-class Member(threading.Thread, ConsumerRebalanceListener):
-    """A group member that reads until it is stopped, committing what it has read.
+class Joined(ConsumerRebalanceListener):
+    """Keeps a consumer's wish to join until it has joined.
 
     3.0.12 forgets a join that began because metadata had changed: `ConsumerCoordinator.need_rejoin` compares the metadata with
     that of the last assignment, and `_perform_assignment` makes the two equal before SyncGroup is answered. If `poll` gives up
     in between, the next one finds no need to join, so nobody takes the result of `_join_task`: the leader sends no heartbeats,
     loses its membership, and reads nothing any more, on Apache Kafka too. Java's coordinator sets `rejoinNeeded` in this case.
     """
+
+    def __init__(self, client):
+        self.client = client
+
+    def on_partitions_assigned(self, assigned):
+        pass
+
+    def on_partitions_revoked(self, revoked):
+        self.client._coordinator.request_rejoin()  # holds until the join that begins now is complete, whatever began it
+
+
+class Member(threading.Thread, Joined):
+    """A group member that reads until it is stopped, committing what it has read."""
 
     def __init__(self, group, topic):
         super().__init__(daemon=True)
@@ -86,7 +99,7 @@ class Member(threading.Thread, ConsumerRebalanceListener):
 
     def on_partitions_revoked(self, revoked):
         self.assigned = set()
-        self.client._coordinator.request_rejoin()  # holds until the join that begins now is complete, whatever began it
+        super().on_partitions_revoked(revoked)
 
     def run(self):
         try:
@@ -229,12 +242,12 @@ def manual_commit_is_found_again():
     send(topic, [(None, b"%d" % n) for n in range(10)])
     partition = TopicPartition(topic, 0)
     first = consumer(group)
-    first.subscribe([topic])
+    first.subscribe([topic], listener=Joined(first))
     read(first, 4)
     first.commit({partition: OffsetAndMetadata(4, "by hand", -1)})
     first.close(autocommit=False)
     again = consumer(group)
-    again.subscribe([topic])
+    again.subscribe([topic], listener=Joined(again))
     equal([m.value for m in read(again, 6)], [b"%d" % n for n in range(4, 10)], "values after the commit")
     found = again.committed(partition, metadata=True)
     equal((found.offset, found.metadata), (4, "by hand"), "offset found again")
@@ -247,7 +260,7 @@ def groups_are_independent():
     send(topic, [(None, b"%d" % n) for n in range(5)])
     for group in (unique("left"), unique("right")):
         client = consumer(group)
-        client.subscribe([topic])
+        client.subscribe([topic], listener=Joined(client))
         equal([m.value for m in read(client, 5)], [b"%d" % n for n in range(5)], f"values in {group}")
         client.commit()
         client.close()
@@ -258,7 +271,7 @@ def offset_reset_latest_skips_what_was_there():
     topic = create("latest")
     send(topic, [(None, b"old")])
     client = consumer(unique("latest"), auto_offset_reset="latest")
-    client.subscribe([topic])
+    client.subscribe([topic], listener=Joined(client))
     until(lambda: not client.poll(timeout_ms=100) and client.assignment(), "assigned, and nothing old was read")
     equal(client.position(TopicPartition(topic, 0)), 1, "position")
     send(topic, [(None, b"new")])

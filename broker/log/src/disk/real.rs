@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::FlockOperation;
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode};
+use super::{DirEntry, Disk, DiskFile, DiskSpace, OpenMode, read_through};
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,15 +113,15 @@ impl DiskFile for RealFile {
     /// Sends the range to nowhere: the kernel then reads ahead as for any sequential reader, in large folios. Asked to by
     /// `POSIX_FADV_WILLNEED` it takes single pages, which cost ten times as much CPU and slow down every later use of them.
     fn warm(&self, position: u64, length: u64) -> io::Result<()> {
-        let nowhere = nowhere()?;
+        let Ok(nowhere) = nowhere() else { return read_through(self, position, length) };
         let (mut at, end) = (position, position.saturating_add(length));
         while at < end {
             let count = usize::try_from(end - at).unwrap_or(usize::MAX);
             match rustix::fs::sendfile(nowhere, &self.0, Some(&mut at), count) {
                 Ok(0) => break,
                 Ok(_) | Err(Errno::INTR) => {}
-                // A file system that cannot send reads when it is asked to.
-                Err(Errno::INVAL | Errno::NOSYS) => break,
+                // Not every file system can send.
+                Err(Errno::INVAL | Errno::NOSYS) => return read_through(self, at, end - at),
                 Err(error) => return Err(error.into()),
             }
         }

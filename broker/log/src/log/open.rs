@@ -154,10 +154,10 @@ impl Log {
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
         let start = contents.segments.first().map_or(0, |first| options.log_start_offset.max(*first));
-        // They were stored when more was deleted than is known now: what comes back needs its epochs.
-        let is_whole = |epochs: &EpochCache| match epochs.entries().first() {
-            Some(first) => first.start_offset <= start,
-            None => options.clean_shutdown,
+        // They were stored when more was deleted than is known now: what comes back needs its epochs. Who stops cleanly stores both.
+        let is_whole = |epochs: &EpochCache| {
+            let reaches_back = epochs.entries().first().is_some_and(|first| first.start_offset <= start);
+            options.clean_shutdown || reaches_back
         };
         let epochs = self.read_epochs(report)?.filter(is_whole);
         report.rebuilt_epochs = epochs.is_none();

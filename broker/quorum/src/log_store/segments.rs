@@ -82,7 +82,7 @@ impl Shared {
         }
         let purged = self.state.lock().purged.filter(|id| !is_behind(*id));
         let last = self.entry_at(from.saturating_sub(1))?.map(|entry| entry.log_id).or(purged);
-        self.voter.save(|state| state.synced = last)
+        self.room.wait_for("the metadata log", || self.voter.save(|state| state.synced = last))
     }
 
     /// Removes the entries from `from` on. Only the flusher calls this, so no write is under way.

@@ -57,7 +57,13 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, twice: VoterState) -> io::Res
         let vote = read(disk, &dir.join(VOTE), Reader::vote)?;
         return recover_purged(disk, dir, VoterState { vote, ..twice });
     }
-    let vote = newest(read(disk, &dir.join(VOTE), Reader::vote), twice.vote, age_of_vote)?;
+    let stored = read(disk, &dir.join(VOTE), Reader::vote);
+    // The second copy is written first. If it is the older one, a version wrote last that does not know it, or the disk gave back an
+    // old block: what was synced then may have been truncated since.
+    let is_stale = |vote: &Vote| twice.vote.as_ref().map(age_of_vote) < Some(age_of_vote(vote));
+    let is_stale = matches!(&stored, Ok(Some(vote)) if is_stale(vote));
+    let twice = VoterState { synced: twice.synced.filter(|_| !is_stale), ..twice };
+    let vote = newest(stored, twice.vote, age_of_vote)?;
     if let Some(vote) = vote.to_write {
         write_vote(disk, dir, &vote)?;
     }

@@ -130,3 +130,18 @@ async fn a_request_of_a_newer_format_is_refused_and_changes_nothing() {
         (before.epoch, offset)
     );
 }
+
+/// A version that does not know `voter-state` votes, and truncates what had been synced before.
+#[tokio::test]
+async fn what_was_synced_before_a_vote_that_only_the_other_file_has_is_not_missed() {
+    let (cluster, _) = stopped().await;
+    let (log, voter) = (read(&cluster, SEGMENT), read(&cluster, "voter-state"));
+    cluster.start(1).await;
+    cluster.leader().await;
+    cluster.stop_all().await;
+    write(&cluster, SEGMENT, &log[..log.len() - 60]);
+    write(&cluster, "voter-state", &voter);
+    cluster.disks[&1].remove_file(&Path::new(DIR).join("committed")).expect("removed");
+    let started = cluster.try_start(1).await;
+    assert!(started.is_ok(), "{:?}", started.err());
+}

@@ -16,6 +16,9 @@ use crate::cold::{cold_read, cold_read_if_idle};
 /// Slices given to one vectored write.
 const MAX_SLICES: usize = 64;
 
+/// Bytes that are read ahead at a time.
+const MAX_AHEAD: u64 = 8 << 20;
+
 /// A range of a segment file that a response refers to.
 #[derive(Clone)]
 pub struct FileRange {
@@ -126,7 +129,7 @@ fn read_ahead(range: &FileRange) {
     }
     let file = Arc::clone(&range.file);
     // Whoever needs the range meets its errors.
-    cold_read_if_idle(move || drop(file.warm(end, 2 * length)));
+    cold_read_if_idle(move || drop(file.warm(end, (2 * length).min(MAX_AHEAD))));
 }
 
 fn read(range: &FileRange) -> io::Result<Bytes> {
