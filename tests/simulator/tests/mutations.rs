@@ -51,17 +51,17 @@ macro_rules! caught {
 
 caught! {
     ack_on_append: "AckOnAppend" within 20 seeds from 0 with "" by "P14" | "P1 " | "S";
-    replies_before_commit: "RepliesBeforeCommit" within 60 seeds from 0 with "" by "S6";
+    replies_before_commit: "RepliesBeforeCommit" within 20 seeds from 10 with "" by "S6";
     leads_before_registration: "LeadsBeforeRegistration" within 20 seeds from 0 with "" by "S3";
     follows_before_registration: "FollowsBeforeRegistration" within 40 seeds from 200
         with "Crash,Shutdown,Metadata,Cut,ZombieController,LaggingVoter,NoController" by "S2";
     marker_before_close: "MarkerBeforeClose" within 80 seeds from 700 with "" by "S1" | "S2";
-    marker_after_failure: "MarkerAfterFailure" within 80 seeds from 720 with "" by "S1" | "S2";
-    truncation_failure_ignored: "TruncationFailureIgnored" within 300 seeds from 700 with "" by "S8";
+    marker_after_failure: "MarkerAfterFailure" within 20 seeds from 163 with "" by "S1" | "S2";
+    truncation_failure_ignored: "TruncationFailureIgnored" within 20 seeds from 338 with "" by "S8";
     reads_unchecked: "ReadsUnchecked" within 40 seeds from 0 with "Rot,Crash,Power,Cut" by "S1";
     damage_cut_at_once: "DamageCutAtOnce" within 40 seeds from 160 with "Rot,Crash,Power,Cut" by "S2";
     short_log_believed: "ShortLogBelieved" within 80 seeds from 1100 with "Truncated,Shutdown,Cut,Pause" by "S2" | "S1";
-    commit_answered_early: "CommitAnsweredEarly" within 40 seeds from 0 with "" by "P15";
+    commit_answered_early: "CommitAnsweredEarly" within 20 seeds from 51 with "" by "P15";
     fetch_epoch_ignored: "FetchEpochIgnored" within 60 seeds from 500 with "Crash,Pause,Cut,Controller,LaggingVoter" by "P13" | "S1" | "S2";
     high_watermark_below_min_isr: "HighWatermarkBelowMinIsr" within 60 seeds from 0 with "" by "S2";
     high_watermark_ignores_pending_expansion: "HighWatermarkIgnoresPendingExpansion" within 60 seeds from 0 with "" by "S2";
@@ -70,7 +70,7 @@ caught! {
     expand_below_epoch_start: "ExpandBelowEpochStart" within 200 seeds from 0 with "" by "S2";
     follower_fetches_before_flush: "FollowerFetchesBeforeFlush" within 60 seeds from 0 with "" by "S2";
     divergence_ignored: "DivergenceIgnored" within 20 seeds from 0 with "" by "S1" | "S8";
-    truncates_to_high_watermark: "TruncatesToHighWatermark" within 60 seeds from 200 with "" by "S1" | "S2";
+    truncates_to_high_watermark: "TruncatesToHighWatermark" within 400 seeds from 0 with "" by "S1" | "S2";
     stale_answer_taken: "StaleAnswerTaken" within 300 seeds from 200 with "" by "S8" | "S1" | "S2";
     elr_kept_too_long: "ElrKeptTooLong" within 20 seeds from 0 with "" by "S2";
     lost_tail_stays_eligible: "LostTailStaysEligible" within 40 seeds from 0 with "" by "S2";
@@ -85,7 +85,7 @@ caught! {
     stale_partition_epoch_accepted: "StalePartitionEpochAccepted" within 300 seeds from 0 with "Proposals,Cut" by "S2";
     broker_epoch_of_members_ignored: "BrokerEpochOfMembersIgnored" within 300 seeds from 100 with "Proposals,DiskLost,Pause" by "S2";
     refusal_keeps_epoch: "RefusalKeepsEpoch" within 60 seeds from 120 with "Proposals,OneWay,LaggingVoter,Mute" by "S2";
-    disk_full_remembered: "DiskFullRemembered" within 60 seeds from 860 with "" by "S8";
+    disk_full_remembered: "DiskFullRemembered" within 20 seeds from 1794 with "" by "S8";
     pauses_by_wall_clock: "PausesByWallClock" within 60 seeds from 0 with "ClockHour,WireRot" by "S8";
     session_by_wall_clock: "SessionByWallClock" within 60 seeds from 3580 with "NoController,ClockHour,Loss" by "P20";
     broker_epoch_of_marker_ignored: "BrokerEpochOfMarkerIgnored" within 60 seeds from 230 with "OldDisk,Shutdown,Pause,Cut" by "S2";
