@@ -70,7 +70,8 @@ caught! {
     expand_below_epoch_start: "ExpandBelowEpochStart" within 200 seeds from 0 with "" by "S2";
     follower_fetches_before_flush: "FollowerFetchesBeforeFlush" within 60 seeds from 0 with "" by "S2";
     divergence_ignored: "DivergenceIgnored" within 20 seeds from 0 with "" by "S1" | "S8";
-    truncates_to_high_watermark: "TruncatesToHighWatermark" within 400 seeds from 0 with "" by "S1" | "S2";
+    truncates_to_high_watermark: "TruncatesToHighWatermark" within 20 seeds from 290
+        with "Crash,Pause,Cut,Power,Shutdown,OneWay,Loss,Delay" by "S1" | "S2";
     stale_answer_taken: "StaleAnswerTaken" within 300 seeds from 200 with "" by "S8" | "S1" | "S2";
     elr_kept_too_long: "ElrKeptTooLong" within 20 seeds from 0 with "" by "S2";
     lost_tail_stays_eligible: "LostTailStaysEligible" within 40 seeds from 0 with "" by "S2";
