@@ -13,7 +13,7 @@ use crate::{java, produce};
 
 /// Record bytes of a warm-up, whatever the scale: the JVM's compiler counts calls, not shares.
 const WARM_UP: u64 = 300_000_000;
-/// Memory that is touched before a cell that produces.
+/// Memory that is set free while a cell that produces runs.
 const RESERVED: u64 = 1 << 30;
 /// Partitions of the benched topics.
 const PARTITIONS: i32 = 6;

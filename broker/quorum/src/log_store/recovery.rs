@@ -54,6 +54,11 @@ pub(super) fn open(
     Ok(shared)
 }
 
+/// The offset behind an entry; 0 if there is none.
+fn behind(id: Option<LogId>) -> i64 {
+    id.map_or(0, |id| offset_of(id.index.saturating_add(1)))
+}
+
 /// Opens the log: damage before what was `acknowledged` is an error, and behind it the end of the log.
 fn open_log(
     disk: &Arc<dyn Disk>,
@@ -62,7 +67,6 @@ fn open_log(
     acknowledged: [Option<LogId>; 2],
     purged: Option<LogId>,
 ) -> io::Result<Log> {
-    let behind = |id: Option<LogId>| id.map_or(0, |id| offset_of(id.index.saturating_add(1)));
     let options = OpenOptions {
         log_start_offset: behind(purged),
         recovery_point: acknowledged.into_iter().map(behind).max().unwrap_or(0),
@@ -110,17 +114,18 @@ impl Shared {
     /// Entries are purged once a snapshot holds them, and removed once that they are purged is durable.
     fn require_start(&self, snapshot: Option<LogId>) -> io::Result<()> {
         let (start, purged) = (self.bounds().0, self.state.lock().purged);
-        let held = |id: Option<LogId>| id.map_or(0, |id| offset_of(id.index.saturating_add(1)));
-        if start > held(purged) {
-            let why =
-                format!("begins at offset {start}, and purged are only the entries before {}", held(purged));
+        if start > behind(purged) {
+            let why = format!(
+                "begins at offset {start}, and purged are only the entries before {}",
+                behind(purged)
+            );
             return Err(self.lost(&why));
         }
-        if held(purged) > held(snapshot) {
+        if behind(purged) > behind(snapshot) {
             let why = format!(
                 "is purged before offset {}, and the newest snapshot ends at {}",
-                held(purged),
-                held(snapshot)
+                behind(purged),
+                behind(snapshot)
             );
             return Err(self.lost(&why));
         }

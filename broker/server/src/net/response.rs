@@ -71,11 +71,12 @@ impl Response {
                 Segment::External { index, .. } => {
                     let missing = || io::Error::other("response names a file range it does not carry");
                     let range = self.files.get(index as usize).ok_or_else(missing)?;
-                    if !is_cold && !range.is_warm() {
+                    let is_warm = range.is_warm();
+                    if !is_warm && !is_cold {
                         is_cold = true;
                         self.files.iter().skip(index as usize + 1).for_each(warm_meanwhile);
                     }
-                    match sendable(range).await? {
+                    match if is_warm { Sendable::Cached } else { warmed(range).await? } {
                         Sendable::Cached => {
                             read_ahead(range);
                             write_bytes(stream, &mut pending, SendFlags::MORE).await?;
@@ -98,11 +99,8 @@ enum Sendable {
     Read(Bytes),
 }
 
-/// Decides without blocking whether the range is in the page cache; if not, has it read by a thread that may block.
-async fn sendable(range: &FileRange) -> io::Result<Sendable> {
-    if range.is_warm() {
-        return Ok(Sendable::Cached);
-    }
+/// Has a cold range read by a thread that may block.
+async fn warmed(range: &FileRange) -> io::Result<Sendable> {
     let range = range.clone();
     cold_read(move || match range.file.as_raw() {
         Some(_) => range.file.warm(range.position, range.length as u64).map(|()| Sendable::Cached),
