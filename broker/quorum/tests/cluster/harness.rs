@@ -8,7 +8,8 @@ use std::time::Duration;
 use klamm_log::{Disk, SimDisk};
 use klamm_metadata::{Image, Record};
 use klamm_quorum::{
-    Applied, Parcel, Peer, Quorum, QuorumConfig, QuorumError, QuorumStatus, Transport, TransportError,
+    Applied, Parcel, Peer, ProposeError, Quorum, QuorumConfig, QuorumError, QuorumStatus, Transport,
+    TransportError,
 };
 use klamm_wire::Str;
 use klamm_wire::messages::topic_record::TopicRecord;
@@ -243,6 +244,21 @@ impl Cluster {
             }
         };
         timeout(PATIENCE, search).await.expect("a leader becomes active")
+    }
+
+    /// Proposes a topic to whoever leads, through changes of the leader. One that is there already does no harm.
+    pub async fn propose(&self, name: &str) -> Applied {
+        let applied = async {
+            loop {
+                match self.leader().await.1.propose(topic(name)).await {
+                    Err(ProposeError::NotLeader { .. } | ProposeError::Unknown) => {
+                        tokio::task::yield_now().await
+                    }
+                    outcome => return outcome.expect("applied"),
+                }
+            }
+        };
+        timeout(PATIENCE, applied).await.expect("answered")
     }
 }
 
