@@ -53,6 +53,13 @@ impl Trust {
         self.believed_to.fetch_max(position, Ordering::AcqRel);
     }
 
+    /// Something before `position` is not sound. Where not everything is trusted a check is due already.
+    pub(crate) fn disbelieve(&self, position: u64) {
+        if self.is_complete() {
+            self.doubt(position);
+        }
+    }
+
     /// Everything is known to be sound.
     pub(crate) fn accept(&self) {
         self.believed_to.store(0, Ordering::Release);

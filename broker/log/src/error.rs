@@ -96,6 +96,15 @@ impl LogError {
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, path: path.to_path_buf(), source }
     }
+
+    /// Whether the copy is damaged: the bytes are wrong, or the disk cannot read them.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io { source, .. } => is_unreadable(source),
+            _ => false,
+        }
+    }
 }
 
 /// Why a batch was not appended.

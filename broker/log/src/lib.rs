@@ -68,6 +68,6 @@ pub use log_dir::{
     TopicPartition,
 };
 pub use producer::{ProducerBatch, ProducerEntry};
-pub use read::{Chunk, DiskRead, LogRead, ReadPlan};
+pub use read::{Chunk, DiskRead, FileChunk, LogRead, ReadPlan};
 pub use sums::Seal;
 pub use write::{WriteJob, WriteOutcome};

@@ -1,32 +1,65 @@
 //! Reading whole batches: from memory at once, from a file in a step that needs no lock.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use klamm_records::BatchError;
 
-use crate::ReadError;
 use crate::check::{Check, Frame, Progress, reads_are_checked};
 use crate::disk::{DiskFile, Wait, is_unreadable, read_exact_at};
 use crate::files::SegmentFiles;
 use crate::index::{IndexView, OffsetEntry};
 use crate::scan::{Found, Scan, ScanError};
+use crate::{Damage, ReadError};
 
 /// Consecutive bytes of a log, always whole batches.
 #[derive(Clone, Debug)]
 pub enum Chunk {
     /// The very bytes that were appended.
     Bytes(Bytes),
-    /// A range of a segment file.
-    File {
-        /// The `.log` file.
-        file: Arc<dyn DiskFile>,
-        /// First byte.
-        position: u64,
-        /// Number of bytes.
-        length: usize,
-    },
+    /// A range of a segment file, which nobody has read yet but for some headers, unless it had to be checked.
+    File(FileChunk),
+}
+
+/// A range of a segment file.
+#[derive(Clone, Debug)]
+pub struct FileChunk {
+    /// The `.log` file.
+    pub file: Arc<dyn DiskFile>,
+    /// First byte.
+    pub position: u64,
+    /// Number of bytes.
+    pub length: usize,
+    pub(crate) files: Arc<SegmentFiles>,
+}
+
+impl FileChunk {
+    /// What an error met while the range was read says of the copy: that the disk has the bytes no more, or that the file ends
+    /// before the range does (`UnexpectedEof`). From then on nothing in the segment is trusted until a check has passed it.
+    /// `None` for any other error, as of a socket that the range was sent to.
+    pub fn damage(&self, error: &io::Error) -> Option<ReadError> {
+        let reason = match error.kind() {
+            _ if is_unreadable(error) => Damage::Unreadable,
+            ErrorKind::UnexpectedEof => self.cut_off().into(),
+            _ => return None,
+        };
+        self.files.trust().doubt(self.position + self.length as u64);
+        Some(ReadError::Damaged { path: self.files.log_path(), position: self.position, reason })
+    }
+
+    fn cut_off(&self) -> BatchError {
+        let left = self.file.len().unwrap_or(0).saturating_sub(self.position);
+        BatchError::Truncated { needed: self.length, available: usize::try_from(left).unwrap_or(usize::MAX) }
+    }
+
+    fn read_into(&self, buffer: &mut [u8]) -> Result<(), ReadError> {
+        read_exact_at(&*self.file, buffer, self.position).map_err(|source| {
+            let path = || self.files.log_path();
+            self.damage(&source).unwrap_or_else(|| ReadError::Io { path: path(), source })
+        })
+    }
 }
 
 impl Chunk {
@@ -34,7 +67,7 @@ impl Chunk {
     pub fn len(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
-            Self::File { length, .. } => *length,
+            Self::File(chunk) => chunk.length,
         }
     }
 
@@ -64,7 +97,10 @@ impl LogRead {
     }
 
     /// All bytes in one buffer; file ranges are read, which may block.
-    pub fn to_bytes(&self) -> std::io::Result<Bytes> {
+    ///
+    /// # Errors
+    /// A range cannot be read: [`ReadError::Damaged`] where the disk has it no more.
+    pub fn to_bytes(&self) -> Result<Bytes, ReadError> {
         if let [Chunk::Bytes(bytes)] = self.chunks.as_slice() {
             return Ok(bytes.clone());
         }
@@ -72,10 +108,10 @@ impl LogRead {
         for chunk in &self.chunks {
             match chunk {
                 Chunk::Bytes(bytes) => out.extend_from_slice(bytes),
-                Chunk::File { file, position, length } => {
+                Chunk::File(chunk) => {
                     let start = out.len();
-                    out.resize(start + length, 0);
-                    read_exact_at(&**file, out.get_mut(start..).unwrap_or_default(), *position)?;
+                    out.resize(start + chunk.length, 0);
+                    chunk.read_into(out.get_mut(start..).unwrap_or_default())?;
                 }
             }
         }
@@ -122,8 +158,8 @@ impl DiskRead {
         self.vouch(first.position, end, wait)?;
         let file = Arc::clone(self.files.log().map_err(|error| self.io(error))?);
         let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
-        let chunk = Chunk::File { file, position: first.position, length };
-        Ok(LogRead { chunks: vec![chunk], next_offset })
+        let chunk = FileChunk { file, position: first.position, length, files: Arc::clone(&self.files) };
+        Ok(LogRead { chunks: vec![Chunk::File(chunk)], next_offset })
     }
 
     /// Checks what nobody in this process has seen before it is served, with the batches around it.
@@ -230,7 +266,7 @@ impl DiskRead {
         self.files.log_path()
     }
 
-    fn io(&self, source: std::io::Error) -> ReadError {
+    fn io(&self, source: io::Error) -> ReadError {
         if is_unreadable(&source) {
             // Also what this process has written or checked itself: the next check tells where the sound part ends.
             self.files.trust().doubt(self.frame.end);
@@ -245,6 +281,7 @@ impl DiskRead {
         match error {
             ScanError::Io(source) => self.io(source),
             ScanError::Damaged { position, reason } => {
+                self.files.trust().disbelieve(self.frame.end);
                 ReadError::Damaged { path: self.path(), position, reason }
             }
         }

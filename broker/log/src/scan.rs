@@ -97,7 +97,11 @@ impl<'a> Scan<'a> {
             let wanted = usize::try_from(found.end() - at).unwrap_or(usize::MAX).min(self.capacity);
             let piece = self.bytes(at, wanted)?;
             if piece.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                // The file is shorter than it was.
+                let (needed, read) = (found.header.size_in_bytes(), at - found.position);
+                let available = usize::try_from(read).unwrap_or(usize::MAX);
+                let reason = BatchError::Truncated { needed, available }.into();
+                return Err(ScanError::Damaged { position: found.position, reason });
             }
             computed = crc32c::crc32c_append(computed, piece);
             at += piece.len() as u64;

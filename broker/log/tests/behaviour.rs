@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use klamm_log::{
-    AppendError, Chunk, Disk, Log, LogConfig, LogError, OpenOptions, ReadError, ReadPlan, RealDisk, SimDisk,
-    Wait,
+    AppendError, Chunk, Disk, FileChunk, Log, LogConfig, LogError, OpenOptions, ReadError, ReadPlan,
+    RealDisk, SimDisk, Wait,
 };
 use klamm_records::{BatchBuilder, TimestampType, batches, stamp};
 use support::{DIR, batch, open, produced, read_all, sim_disk, small_config, try_open, write_all};
@@ -56,7 +56,7 @@ fn older_data_is_a_file_range_and_the_limit_of_the_tail_is_kept() {
     write_all(&mut log);
     assert!(log.tail_bytes() <= 1_000);
     let read = log.read(0, usize::MAX, i64::MAX).expect("reads");
-    assert!(matches!(read.chunks.as_slice(), [Chunk::File { position: 0, .. }]), "{read:?}");
+    assert!(matches!(read.chunks.as_slice(), [Chunk::File(FileChunk { position: 0, .. })]), "{read:?}");
     assert!(matches!(log.plan_read(9, 1, i64::MAX).expect("plans"), ReadPlan::Ready(_)));
     let ReadPlan::Disk(disk_read) = log.plan_read(0, 1, i64::MAX).expect("plans") else {
         panic!("from memory")
@@ -400,7 +400,7 @@ fn the_real_disk_keeps_a_log_over_a_clean_restart() {
         expected.push(batch.bytes);
     }
     let read = log.read(0, 1_000, i64::MAX).expect("reads");
-    let [Chunk::File { file, .. }] = read.chunks.as_slice() else { panic!("not from the file") };
+    let [Chunk::File(FileChunk { file, .. })] = read.chunks.as_slice() else { panic!("not from the file") };
     assert!(file.as_raw().is_some(), "sendfile needs a descriptor");
     log.close().expect("disk works");
     let options = OpenOptions { clean_shutdown: true, ..options };

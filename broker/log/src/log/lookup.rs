@@ -7,7 +7,7 @@ use crate::LogError;
 use crate::check::{Check, Progress, reads_are_checked};
 use crate::disk::{Wait, read_exact_at};
 use crate::index::TimeEntry;
-use crate::scan::Scan;
+use crate::scan::{Scan, ScanError};
 use crate::segment::Segment;
 
 /// Most bytes that one batch may take once decompressed.
@@ -100,7 +100,8 @@ impl Log {
                 continue;
             }
             let mut bytes = vec![0; found.header.size_in_bytes()];
-            read_exact_at(&**file, &mut bytes, found.position).map_err(LogError::io("read", &path))?;
+            read_exact_at(&**file, &mut bytes, found.position)
+                .map_err(|error| segment.failure(ScanError::Io(error)))?;
             let batch = Batch { header: found.header.clone(), bytes: bytes.into() };
             if let Some(record) = first_record(&batch, matches, segment, found.position)? {
                 self.vouch(segment, first.position, found.end())?;

@@ -94,7 +94,7 @@ impl Log {
         for segment in self.segments.iter().filter(|segment| segment.size > 0) {
             let max = match segment.max_timestamp() {
                 // What is damaged is kept until it is repaired.
-                Err(LogError::Damaged { .. }) => break,
+                Err(error) if error.is_damage() => break,
                 max => max?,
             };
             // Without any timestamp a segment has no age.

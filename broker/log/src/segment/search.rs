@@ -8,7 +8,7 @@ use klamm_records::NO_TIMESTAMP;
 
 use super::Segment;
 use crate::LogError;
-use crate::disk::{OpenMode, Wait};
+use crate::disk::{OpenMode, Wait, is_unreadable};
 use crate::files::SegmentFiles;
 use crate::index::{IndexView, OffsetEntry, TimeEntry, read_entries};
 use crate::names;
@@ -44,17 +44,27 @@ impl Segment {
             self.times.view().last_where(base, Wait::Allowed, open, |entry| entry.timestamp < timestamp);
         let path = self.files.path(names::TIME_INDEX);
         match entry.map_err(LogError::io("read", &path))? {
-            Some(entry) if self.is_true(entry).map_err(LogError::io("read", &path))? => Ok(entry.offset),
+            Some(entry) if self.is_true(entry).map_err(|error| self.failure(error.into()))? => {
+                Ok(entry.offset)
+            }
             _ => Ok(base),
         }
     }
 
-    /// What an error of a walk through the segment's file means.
+    /// What an error of a walk through the segment's file means. Damage leaves nothing of it trusted until it is checked.
     pub(crate) fn failure(&self, error: ScanError) -> LogError {
         let path = self.files.log_path();
         match error {
-            ScanError::Io(error) => LogError::io("read", &path)(error),
-            ScanError::Damaged { position, reason } => LogError::Damaged { path, position, reason },
+            ScanError::Io(error) => {
+                if is_unreadable(&error) {
+                    self.files.trust().doubt(self.written);
+                }
+                LogError::io("read", &path)(error)
+            }
+            ScanError::Damaged { position, reason } => {
+                self.files.trust().disbelieve(self.written);
+                LogError::Damaged { path, position, reason }
+            }
         }
     }
 

@@ -133,10 +133,9 @@ impl Shared {
         let mut next = offset_of(first).max(log.start_offset());
         let (mut entries, mut left) = (Vec::new(), max_bytes);
         while next < end && (left > 0 || entries.is_empty()) {
-            let read = log
-                .read(next, left.clamp(1, TAIL_CACHE), end)
-                .map_err(|error| io::Error::other(error.to_string()))?;
-            let bytes = read.to_bytes()?;
+            let read = log.read(next, left.clamp(1, TAIL_CACHE), end);
+            let bytes = read.and_then(|read| read.to_bytes());
+            let bytes = bytes.map_err(|error| io::Error::other(error.to_string()))?;
             left = left.saturating_sub(bytes.len());
             let before = entries.len();
             for batch in klamm_records::batches(bytes) {

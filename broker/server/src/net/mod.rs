@@ -7,7 +7,7 @@ pub mod frame;
 pub mod listener;
 pub mod response;
 
-pub use response::{FileRange, Response};
+pub use response::{FileRange, RangeOwner, Response};
 
 /// Bytes that the kernel keeps for a connection in each direction; `None` leaves the size to the system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,9 +28,23 @@ pub struct FileRange {
     pub position: u64,
     /// Number of bytes.
     pub length: usize,
+    /// Who hears of it when the file does not give them.
+    pub owner: Arc<dyn RangeOwner>,
+}
+
+/// Whose file a range is of.
+pub trait RangeOwner: Send + Sync {
+    /// The range, or what lies behind it, could not be read or sent: the error of the file or of the socket, or
+    /// `UnexpectedEof` when the file ends before the range does. Must not wait for the disk.
+    fn failed(&self, error: &io::Error);
 }
 
 impl FileRange {
+    /// Brings a part of the file into memory; waits for the disk. Its owner hears of errors.
+    fn warm(&self, position: u64, length: u64) -> io::Result<()> {
+        self.file.warm(position, length).inspect_err(|error| self.owner.failed(error))
+    }
+
     /// Whether `sendfile` will not block.
     fn is_warm(&self) -> bool {
         self.file.as_raw().is_some() && self.file.is_warm(self.position, self.length as u64)
@@ -80,7 +94,8 @@ impl Response {
                         Sendable::Cached => {
                             read_ahead(range);
                             write_bytes(stream, &mut pending, SendFlags::MORE).await?;
-                            send_file(stream, range).await?;
+                            let sent = send_file(stream, range).await;
+                            sent.inspect_err(|error| range.owner.failed(error))?;
                         }
                         Sendable::Read(bytes) => pending.push(bytes),
                     }
@@ -103,8 +118,8 @@ enum Sendable {
 async fn warmed(range: &FileRange) -> io::Result<Sendable> {
     let range = range.clone();
     cold_read(move || match range.file.as_raw() {
-        Some(_) => range.file.warm(range.position, range.length as u64).map(|()| Sendable::Cached),
-        None => read(&range).map(Sendable::Read),
+        Some(_) => range.warm(range.position, range.length as u64).map(|()| Sendable::Cached),
+        None => read(&range).map(Sendable::Read).inspect_err(|error| range.owner.failed(error)),
     })
     .await?
 }
@@ -113,7 +128,7 @@ async fn warmed(range: &FileRange) -> io::Result<Sendable> {
 fn warm_meanwhile(range: &FileRange) {
     if !range.is_warm() {
         let range = range.clone();
-        cold_read_if_idle(move || drop(range.file.warm(range.position, range.length as u64)));
+        cold_read_if_idle(move || drop(range.warm(range.position, range.length as u64)));
     }
 }
 
@@ -122,12 +137,12 @@ fn warm_meanwhile(range: &FileRange) {
 /// behind others' reads nobody waits.
 fn read_ahead(range: &FileRange) {
     let (end, length) = (range.position + range.length as u64, range.length as u64);
-    if !matches!(range.file.try_read_at(&mut [0u8; 1], end + length), Ok(None)) {
+    if matches!(range.file.try_read_at(&mut [0u8; 1], end + length), Ok(Some(_))) {
         return;
     }
-    let file = Arc::clone(&range.file);
-    // Whoever needs the range meets its errors.
-    cold_read_if_idle(move || drop(file.warm(end, (2 * length).min(MAX_AHEAD))));
+    let range = range.clone();
+    // Whoever needs the bytes meets the error, too.
+    cold_read_if_idle(move || drop(range.warm(end, (2 * length).min(MAX_AHEAD))));
 }
 
 fn read(range: &FileRange) -> io::Result<Bytes> {
@@ -199,4 +214,45 @@ async fn send_file(stream: &TcpStream, range: &FileRange) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use klamm_log::{Disk, OpenMode, RealDisk};
+    use parking_lot::Mutex;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Complaints(Mutex<Vec<io::ErrorKind>>);
+
+    impl RangeOwner for Complaints {
+        fn failed(&self, error: &io::Error) {
+            self.0.lock().push(error.kind());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_ends_before_its_range_is_told_to_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        std::fs::write(&path, [7; 10_000]).unwrap();
+        let file = RealDisk.open(&path, OpenMode::Read).unwrap();
+        let complaints = Arc::new(Complaints::default());
+        let owner: Arc<dyn RangeOwner> = Arc::<Complaints>::clone(&complaints);
+        let range = FileRange { file, position: 1_000, length: 8_000, owner };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_peer, _) = listener.accept().await.unwrap();
+        let answer = || Response {
+            segments: vec![Segment::External { index: 0, length: 8_000 }],
+            files: vec![range.clone()],
+        };
+        answer().write(&stream).await.expect("all of it is there");
+        assert!(complaints.0.lock().is_empty());
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(5_000).unwrap();
+        answer().write(&stream).await.expect_err("half of it is gone");
+        assert_eq!(*complaints.0.lock(), [io::ErrorKind::UnexpectedEof]);
+    }
 }

@@ -4,10 +4,11 @@
 //! before shows nothing any more. Then it is cut before the damage and follows like any replica that is behind. Where nobody
 //! else is in sync it is kept: whatever is sound is served, the rest refused.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_log::{Checked, ReadError, SegmentCheck};
+use klamm_log::{Checked, LogError, ReadError, SegmentCheck};
 use klamm_replica::{FollowerStart, FollowerState};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{mpsc, oneshot};
@@ -84,20 +85,25 @@ impl Partition {
     /// What a client gets for a failed read. Damage is looked for at once.
     pub(super) fn read_failed(self: &Arc<Self>, error: ReadError) -> Refused {
         if error.is_damage() {
-            let is_new = {
-                let mut state = self.state.lock();
-                let is_new = state.damage == Damage::None;
-                if is_new {
-                    state.damage = Damage::Suspected;
-                }
-                is_new
-            };
-            if is_new {
-                warn!(topic = %self.topic, partition = self.index, %error, "damaged records are not served");
-                self.shared.suspects.push(Arc::clone(self));
-            }
+            self.suspect(&mut self.state.lock(), &error);
         }
         error.into()
+    }
+
+    /// The same for a lookup by time.
+    pub(super) fn lookup_failed(self: &Arc<Self>, state: &mut State, error: LogError) -> Refused {
+        if error.is_damage() {
+            self.suspect(state, &error);
+        }
+        error.into()
+    }
+
+    fn suspect(self: &Arc<Self>, state: &mut State, error: &dyn Display) {
+        if state.damage == Damage::None {
+            state.damage = Damage::Suspected;
+            warn!(topic = %self.topic, partition = self.index, %error, "damaged records are not served");
+            self.shared.suspects.push(Arc::clone(self));
+        }
     }
 
     /// Checks all that nobody has looked at since the process started, calling `pause` after each piece until that says stop.

@@ -1,6 +1,6 @@
 //! Reading from a partition: consumers up to the high watermark, followers up to the log's end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use klamm_log::{Chunk, LogRead, ReadError, ReadPlan, Wait};
@@ -61,6 +61,8 @@ pub struct FetchRead {
 pub struct Fetched {
     /// Whole batches, in memory or in files.
     pub chunks: Vec<Chunk>,
+    /// Whom the chunks were read from, for ranges of files that turn out to be unreadable.
+    pub partition: Weak<Partition>,
     /// Bytes of the chunks.
     pub bytes: usize,
     /// High watermark, which is also the last stable offset.
@@ -94,7 +96,7 @@ impl Partition {
             }
             Ok::<_, Refused>((fetched, plan))
         })?;
-        run(fetched, plan, read, Wait::Forbidden).map_err(|error| self.read_failed(error))
+        self.run(fetched, plan, read, Wait::Forbidden)
     }
 
     /// Like [`Partition::fetch`], but waits for the disk where it has to.
@@ -107,7 +109,7 @@ impl Partition {
             let plan = self.throttle(state, read, &mut fetched, plan, steady_ms);
             Ok::<_, Refused>((fetched, plan))
         })?;
-        run(fetched, plan, read, Wait::Allowed).map_err(|error| self.read_failed(error))
+        self.run(fetched, plan, read, Wait::Allowed)
     }
 
     /// Reads whole batches from `from`, below `end`, for the broker itself; may wait for the disk. Returns the bytes and
@@ -123,9 +125,19 @@ impl Partition {
     ) -> Result<(Bytes, i64), Refused> {
         let plan = self.state.lock().log.plan_read(from, max_bytes, end);
         let read = plan.and_then(|plan| carry_out(plan, Wait::Allowed));
-        let read = read.map_err(|error| self.read_failed(error))?;
-        let bytes = read.to_bytes().map_err(|e| Refused::new(ErrorCode::KafkaStorageError, e.to_string()))?;
-        Ok((bytes, read.next_offset))
+        let read = read.and_then(|read| Ok((read.to_bytes()?, read.next_offset)));
+        read.map_err(|error| self.read_failed(error))
+    }
+
+    fn run(
+        self: &Arc<Self>,
+        fetched: Fetched,
+        plan: Option<ReadPlan>,
+        read: &FetchRead,
+        wait: Wait,
+    ) -> Result<Fetched, Refused> {
+        let fetched = Fetched { partition: Arc::downgrade(self), ..fetched };
+        run(fetched, plan, read, wait).map_err(|error| self.read_failed(error))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Questions about offsets: ListOffsets (2), OffsetForLeaderEpoch (23).
 
+use std::sync::Arc;
+
 use klamm_log::TimestampOffset;
 use klamm_replica::EpochEnd;
 use klamm_wire::ErrorCode;
@@ -41,7 +43,7 @@ impl Partition {
     /// # Errors
     /// Role and epoch errors as for a fetch; `OFFSET_NOT_AVAILABLE` while a new leader does not know yet what is committed.
     pub fn list_offset(
-        &self,
+        self: &Arc<Self>,
         timestamp: i64,
         current_leader_epoch: i32,
         is_replica: bool,
@@ -61,13 +63,15 @@ impl Partition {
                 })
             }
             MAX_TIMESTAMP => {
-                let found = state.log.max_timestamp_offset()?;
+                let found = state.log.max_timestamp_offset();
+                let found = found.map_err(|error| self.lookup_failed(&mut state, error))?;
                 state.committed(found)
             }
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(ListedOffset::NONE),
             _ if timestamp < 0 => Err(ErrorCode::UnsupportedVersion.into()),
             _ => {
-                let found = state.log.offset_for_timestamp(timestamp)?;
+                let found = state.log.offset_for_timestamp(timestamp);
+                let found = found.map_err(|error| self.lookup_failed(&mut state, error))?;
                 state.committed(found)
             }
         }

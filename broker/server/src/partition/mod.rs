@@ -9,6 +9,7 @@
 //! | `delete` | deleting records, and waiting until nobody can bring them back |
 //! | `engine`, `write` | the threads that write logs, and one write |
 //! | `fetch`, `parked`, `lookup` | reading, waiting for news, questions about offsets |
+//! | `sending` | file ranges on their way to a reader |
 //! | `fetcher`, `follow` | fetching from leaders, and what an answer does to a replica |
 //! | `checkpoints` | what is stored about logs, and taken back before it vouches for too much |
 //! | `damage` | a copy that is not what was written: noticed, given up, fetched again |
@@ -37,6 +38,7 @@ mod produced;
 mod registry;
 mod replica;
 mod role;
+mod sending;
 mod settings;
 mod shared;
 #[cfg(test)]
@@ -57,3 +59,4 @@ pub use lookup::ListedOffset;
 pub use parked::Parked;
 pub use registry::{Registry, RegistryParts};
 pub use replica::Partition;
+pub use sending::file_range;

@@ -1,6 +1,7 @@
 //! The answer to a fetch: what was read, as shared bytes and file ranges, and who leads what is not led here.
 
 use std::collections::HashMap;
+use std::sync::Weak;
 
 use klamm_log::Chunk;
 use klamm_wire::messages::fetch_response::{
@@ -13,7 +14,7 @@ use super::super::{Context, encode_with_files, leader_hint};
 use super::{Limits, Pass};
 use crate::net::{FileRange, Response};
 use crate::node::Node;
-use crate::partition::Fetched;
+use crate::partition::{Fetched, Partition, file_range};
 
 pub(super) fn respond(
     node: &Node,
@@ -113,18 +114,19 @@ fn partition_data(
         log_start_offset: fetched.log_start_offset,
         diverging_epoch,
         aborted_transactions: limits.read_committed.then(Vec::new),
-        records: records(fetched.chunks, files),
+        records: records(fetched.chunks, &fetched.partition, files),
         ..PartitionData::default()
     }
 }
 
-fn records(chunks: Vec<Chunk>, files: &mut Vec<FileRange>) -> Records {
+fn records(chunks: Vec<Chunk>, partition: &Weak<Partition>, files: &mut Vec<FileRange>) -> Records {
     let parts = chunks.into_iter().map(|chunk| match chunk {
         Chunk::Bytes(bytes) => Part::Bytes(bytes),
-        Chunk::File { file, position, length } => {
+        Chunk::File(chunk) => {
             let index = u32::try_from(files.len()).unwrap_or(u32::MAX);
-            files.push(FileRange { file, position, length });
-            Part::External { index, length: u32::try_from(length).unwrap_or(u32::MAX) }
+            let length = u32::try_from(chunk.length).unwrap_or(u32::MAX);
+            files.push(file_range(Weak::clone(partition), chunk));
+            Part::External { index, length }
         }
     });
     let parts: Vec<Part> = parts.collect();

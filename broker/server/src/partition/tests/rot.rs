@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use klamm_wire::ErrorCode;
+use klamm_log::{Chunk, FileChunk};
+use klamm_wire::{ErrorCode, Segment};
 
 use super::cluster::{Cluster, TOPIC};
 use super::{batch, consumer_at, eventually};
-use crate::partition::Acks;
+use crate::net::Response;
 use crate::partition::damage::Damage;
+use crate::partition::{Acks, Fetched, Partition, file_range};
 
 const SEGMENT: &str = "/data/orders-0/00000000000000000000.log";
 
@@ -105,6 +107,48 @@ async fn a_leader_that_cannot_read_a_sector_hands_its_copy_over() {
     eventually("the copy is whole again", || bytes_of(&cluster, 0) == sound).await;
     eventually("it is back in the ISR", || cluster.isr() == [0, 1, 2]).await;
     assert!(!cluster.registry(0).is_offline());
+}
+
+/// The same sector within the records: reading a range looks at headers only, so it is met when the answer is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_cannot_read_a_sector_while_it_answers_hands_its_copy_over() {
+    let cluster = filled(&[0, 1, 2]).await;
+    let sound = bytes_of(&cluster, 1);
+    cluster.partition(0).change(|state, _, _| state.log.set_tail_cache_limit(0));
+    let chunk = file_chunk(&cluster.partition(0), 500);
+    let inside = chunk.position as usize + 100;
+    assert!(chunk.length > 200, "behind its header");
+    cluster.disks[0].fail_reads_of(Path::new(SEGMENT), inside..inside + 1).unwrap();
+    let fetched = cluster.partition(0).fetch_blocking(&FetchOne::at(500)).expect("headers can be read");
+    send(fetched).await.expect_err("the disk does not have it");
+    eventually("another leads", || cluster.partition(1).led_epoch().is_some()).await;
+    eventually("the copy is whole again", || bytes_of(&cluster, 0) == sound).await;
+    eventually("it is back in the ISR", || cluster.isr() == [0, 1, 2]).await;
+    assert!(!cluster.registry(0).is_offline());
+}
+
+/// The range of the file in which the batch with this offset lies.
+fn file_chunk(partition: &std::sync::Arc<Partition>, offset: i64) -> FileChunk {
+    let fetched = partition.fetch_blocking(&FetchOne::at(offset)).unwrap();
+    match fetched.chunks.as_slice() {
+        [Chunk::File(chunk)] => chunk.clone(),
+        other => panic!("not one range of a file: {other:?}"),
+    }
+}
+
+/// Sends what was read as an answer does.
+async fn send(fetched: Fetched) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let stream = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+    let (_peer, _) = listener.accept().await?;
+    let (mut segments, mut files) = (Vec::new(), Vec::new());
+    for chunk in fetched.chunks {
+        let Chunk::File(chunk) = chunk else { panic!("in memory") };
+        let (index, length) = (files.len() as u32, chunk.length as u32);
+        segments.push(Segment::External { index, length });
+        files.push(file_range(fetched.partition.clone(), chunk));
+    }
+    Response { segments, files }.write(&stream).await
 }
 
 /// A consumer's read of one batch.
