@@ -3,7 +3,7 @@
 mod search;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use klamm_records::{BatchHeader, NO_TIMESTAMP};
 
@@ -32,8 +32,10 @@ pub(crate) struct Segment {
     /// What an entry for the last batch would say, if it has none.
     unindexed: Option<OffsetEntry>,
     pub(crate) ending: Ending,
-    /// The largest timestamp and the end of its batch; `None` while nobody has asked a closed segment.
+    /// The largest timestamp and the end of its batch; `None` in a segment that was closed before the process.
     max: Option<TimeEntry>,
+    /// The same of such a segment, once somebody has asked: nothing is appended to it, and a truncation makes it anew.
+    looked_up_max: OnceLock<Option<TimeEntry>>,
     /// A batch with a wrong checksum, and what is wrong with it: nothing that rests on all batches is known.
     pub(crate) damage: Option<(u64, Damage)>,
     /// Timestamp of the last entry in the time index.
@@ -65,6 +67,7 @@ impl Segment {
             unindexed: None,
             ending: Ending::OPEN,
             max: Some(NO_TIME),
+            looked_up_max: OnceLock::new(),
             damage: None,
             indexed_timestamp: NO_TIMESTAMP,
             first_timestamp: None,

@@ -71,3 +71,33 @@ fn what_this_process_has_written_is_checked_once_a_read_finds_it_changed() {
     assert!(log.read(offset, 1, i64::MAX).expect_err("no batch").is_damage());
     assert_eq!(first_damage(&mut log), Some(offset - 1));
 }
+
+#[test]
+fn lookups_by_time_walk_a_closed_segment_once() {
+    const NONE: i64 = -1;
+    let (sim, disk, mut log) = written_log(|_| NONE);
+    let end = log.end_offset();
+    log.close().expect("closes");
+    let options = OpenOptions { clean_shutdown: true, recovery_point: end, ..OpenOptions::default() };
+    let log = open(&disk, small_config(), options).0;
+    assert_eq!(log.offset_for_timestamp(1).expect("reads"), None);
+    assert_eq!(log.max_timestamp_offset().expect("reads"), None);
+    sim.fail_reads(u32::MAX);
+    assert_eq!(log.offset_for_timestamp(1).expect("is known"), None);
+    assert_eq!(log.max_timestamp_offset().expect("is known"), None);
+}
+
+#[test]
+fn a_truncation_forgets_the_largest_times_of_what_it_cuts() {
+    // The largest is the last of the first segment.
+    let (_, disk, mut log) = written_log(|index| index % 10);
+    let end = log.end_offset();
+    log.close().expect("closes");
+    let options = OpenOptions { clean_shutdown: true, recovery_point: end, ..OpenOptions::default() };
+    let mut log = open(&disk, small_config(), options).0;
+    let largest = log.max_timestamp_offset().expect("reads").expect("there is one");
+    assert_eq!((largest.timestamp, largest.offset), (9, 9));
+    log.truncate_to(largest.offset).expect("truncates");
+    let largest = log.max_timestamp_offset().expect("reads").expect("there is one");
+    assert_eq!((largest.timestamp, largest.offset), (8, 8));
+}

@@ -28,9 +28,13 @@ impl Segment {
         if let Some((position, reason)) = self.damage.clone() {
             return Err(LogError::Damaged { path: self.files.log_path(), position, reason });
         }
-        let max = match self.max {
-            Some(max) => Some(max),
-            None => self.stored_max().map_err(|error| self.failure(error))?,
+        let max = match (self.max, self.looked_up_max.get()) {
+            (Some(max), _) => Some(max),
+            (None, Some(max)) => *max,
+            (None, None) => {
+                let max = self.stored_max().map_err(|error| self.failure(error))?;
+                *self.looked_up_max.get_or_init(|| max)
+            }
         };
         Ok(max.filter(|max| max.timestamp > NO_TIMESTAMP))
     }
