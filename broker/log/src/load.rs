@@ -3,6 +3,7 @@
 //! The newest producer snapshot at or below the point up to which everything is durable is where the walk begins: what
 //! lies before it is synced with its indexes. From there on every batch is read, checked, and indexed again.
 
+mod again;
 mod place;
 mod repair;
 mod walk_start;
@@ -108,6 +109,15 @@ struct Walked {
 impl Loader<'_> {
     /// Walks the segments with these base offsets, ascending, and repairs the files where they are torn.
     pub(crate) fn load(mut self, bases: &[i64], snapshots: Vec<i64>) -> Result<Loaded, LogError> {
+        let mut loaded = self.walk_from_snapshot(bases, snapshots)?;
+        while loaded.end_offset < loaded.resumed_at {
+            loaded = self.walk_again(loaded)?;
+        }
+        self.settle(&mut loaded)?;
+        Ok(loaded)
+    }
+
+    fn walk_from_snapshot(&mut self, bases: &[i64], snapshots: Vec<i64>) -> Result<Loaded, LogError> {
         let first = bases.first().copied().unwrap_or(0);
         let mut loaded = Loaded {
             segments: Vec::with_capacity(bases.len()),
@@ -137,7 +147,6 @@ impl Loader<'_> {
                 break;
             }
         }
-        self.settle(&mut loaded)?;
         Ok(loaded)
     }
 
