@@ -21,7 +21,7 @@ pub enum Seal {
     Sound,
     /// They are not what was written.
     Broken,
-    /// The checksum itself is damaged; it was made anew from the contents, which are believed.
+    /// The checksum itself is damaged; it was made anew from the contents, which are believed if they make sense.
     Renewed,
 }
 
@@ -74,6 +74,27 @@ pub(crate) fn path_of(path: &Path) -> PathBuf {
 
 /// Reads a file and compares it with its checksum; `None` if there is no file.
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Sealed>> {
+    read_if(disk, path, |_| true)
+}
+
+/// Reads a file that was perhaps never synced. Where the checksum is damaged, contents that make no sense are not vouched for: a
+/// power loss may have torn both, and another may bring that checksum back beside contents written since.
+pub(crate) fn read_if(
+    disk: &dyn Disk,
+    path: &Path,
+    makes_sense: impl Fn(&[u8]) -> bool,
+) -> io::Result<Option<Sealed>> {
+    let file = look(disk, path)?;
+    if let Some(Sealed { contents, seal: Seal::Renewed, .. }) = &file
+        && makes_sense(contents)
+    {
+        store(disk, path, crc32c::crc32c(contents), contents)?;
+    }
+    Ok(file)
+}
+
+/// Compares a file with its checksum and changes neither.
+fn look(disk: &dyn Disk, path: &Path) -> io::Result<Option<Sealed>> {
     let Some(contents) = read_file_if_exists(disk, path)? else { return Ok(None) };
     // An empty one is what a power loss leaves of a file that was not synced.
     let beside = read_file_if_exists(disk, &path_of(path))?.filter(|bytes| !bytes.is_empty());
@@ -82,10 +103,7 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Sealed>> {
         None => Seal::Sound,
         Some(Some(sums)) if sums.vouch_for(&contents) => Seal::Sound,
         Some(Some(_)) => Seal::Broken,
-        Some(None) => {
-            store(disk, path, crc32c::crc32c(&contents), &contents)?;
-            Seal::Renewed
-        }
+        Some(None) => Seal::Renewed,
     };
     Ok(Some(Sealed { contents, seal, sums: sums.flatten() }))
 }
@@ -95,7 +113,7 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Sealed>> {
 pub(crate) fn announce(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     let now = crc32c::crc32c(contents);
     // What cannot be read is not worth keeping.
-    let old = read(disk, path).ok().flatten().filter(|old| old.seal != Seal::Broken);
+    let old = look(disk, path).ok().flatten().filter(|old| old.seal != Seal::Broken);
     let before = old.map_or(now, |old| crc32c::crc32c(&old.contents));
     store(disk, path, before, contents)
 }

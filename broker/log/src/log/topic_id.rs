@@ -60,7 +60,7 @@ pub(crate) fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<Uuid>,
 
 fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Sealed>, LogError> {
     let path = dir.join(names::PARTITION_METADATA);
-    sums::read(disk, &path).map_err(LogError::io("read", &path))
+    sums::read_if(disk, &path, |contents| parse(contents).is_some()).map_err(LogError::io("read", &path))
 }
 
 fn topic_id_in(file: &Sealed) -> Option<Uuid> {
@@ -79,4 +79,39 @@ fn parse(contents: &[u8]) -> Option<Uuid> {
         return None;
     }
     Uuid::from_slice(&URL_SAFE_NO_PAD.decode(id.1.trim()).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::SimDisk;
+    use crate::{LogConfig, OpenOptions};
+
+    #[test]
+    fn no_second_loss_of_power_makes_a_new_directory_another_topics() {
+        let (topic_id, dir) = (Uuid::from_u128(7), Path::new("/data/topic-0"));
+        let sim = SimDisk::new(1);
+        let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+        disk.create_dir_all(dir).expect("creates");
+        let path = dir.join(names::PARTITION_METADATA);
+        let put = |path: &Path, contents: &[u8]| {
+            let file = disk.open(path, OpenMode::Replace).expect("opens");
+            write_all_at(&*file, &[contents], 0).expect("writes");
+        };
+        let whole = text(topic_id);
+        // The first tears the file and its checksum, neither of which was synced.
+        put(&path, &[&[0; 20], &whole[20..]].concat());
+        put(&sums::path_of(&path), b"a2ca4a5e a2c\0\0\0\0\0");
+        assert_eq!(read_topic_id(&*disk, dir).expect("readable"), None);
+        // The next process writes both anew. The second brings back the checksum that lay there before, and tears the file.
+        put(&path, &whole[..whole.len() - 5]);
+        assert_eq!(read_topic_id(&*disk, dir).expect("readable"), None);
+        let options = OpenOptions { topic_id: Some(topic_id), ..OpenOptions::default() };
+        let (log, _) =
+            Log::open(disk.clone(), dir.into(), LogConfig::default(), options).expect("its topic's");
+        assert_eq!(log.topic_id, Some(topic_id));
+        assert_eq!(read_topic_id(&*disk, dir).expect("readable"), Some(topic_id));
+    }
 }
