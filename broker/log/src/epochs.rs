@@ -19,12 +19,15 @@ pub struct EpochEntry {
     pub start_offset: i64,
 }
 
-/// The leader epoch lies outside a batch's checksum, but these epochs say what it must be.
+/// The leader epoch lies outside a batch's checksum, but these epochs say what it must be. Of records before the first of them,
+/// which were deleted when the epochs were stored, they say that no epoch is later.
 pub(crate) fn contradiction(epochs: &[EpochEntry], header: &BatchHeader) -> Option<Damage> {
     let behind = epochs.partition_point(|entry| entry.start_offset <= header.base_offset);
-    let expected = epochs.get(behind.checked_sub(1)?)?.epoch;
-    let found = header.leader_epoch;
-    (expected != found).then_some(Damage::LeaderEpoch { last: expected, found })
+    let entry = epochs.get(behind.saturating_sub(1))?;
+    let (expected, found) = (entry.epoch, header.leader_epoch);
+    let is_before = header.last_offset() < entry.start_offset;
+    let is_possible = if is_before { found <= expected } else { found == expected };
+    (!is_possible).then_some(Damage::LeaderEpoch { last: expected, found })
 }
 
 /// The leader epochs of one log, epochs and start offsets strictly ascending.
@@ -68,11 +71,6 @@ impl EpochCache {
         text
     }
 
-    /// What is wrong with the leader epoch of a batch, if these are all.
-    pub(crate) fn contradicts(&self, header: &BatchHeader) -> Option<Damage> {
-        contradiction(&self.entries, header)
-    }
-
     pub(crate) fn entries(&self) -> &[EpochEntry] {
         &self.entries
     }
@@ -101,6 +99,20 @@ impl EpochCache {
         }
         self.entries.retain(|entry| entry.start_offset < start_offset);
         self.entries.push(EpochEntry { epoch, start_offset });
+        self.dirty = true;
+    }
+
+    /// Notes the epoch of a batch that a walk has met, which may lie before all that is known.
+    pub(crate) fn learn(&mut self, epoch: i32, base_offset: i64) {
+        let at = self.entries.partition_point(|entry| entry.epoch < epoch);
+        let precedes = |next: &EpochEntry| base_offset < next.start_offset;
+        let follows = at.checked_sub(1).is_none_or(|last| self.entries[last].start_offset < base_offset);
+        match self.entries.get_mut(at).filter(|next| precedes(next)) {
+            None => return self.assign(epoch, base_offset),
+            Some(_) if epoch < 0 || !follows => return,
+            Some(next) if next.epoch == epoch => next.start_offset = base_offset,
+            Some(_) => self.entries.insert(at, EpochEntry { epoch, start_offset: base_offset }),
+        }
         self.dirty = true;
     }
 
@@ -197,6 +209,15 @@ mod tests {
         cache.assign(5, 25);
         cache.assign(3, 40);
         assert_eq!(pairs(&cache), [(2, 10), (5, 20)], "known or older epochs change nothing");
+    }
+
+    #[test]
+    fn what_a_walk_meets_before_the_first_entry_is_put_before_it() {
+        let mut cache = cache(&[(4, 20), (7, 30)]);
+        for (epoch, base) in [(-1, 0), (2, 5), (2, 8), (3, 10), (4, 15), (4, 18), (4, 20), (7, 30), (8, 40)] {
+            cache.learn(epoch, base);
+        }
+        assert_eq!(pairs(&cache), [(2, 5), (3, 10), (4, 15), (7, 30), (8, 40)]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use self::repair::settle_segment;
 use self::walk_start::WalkStart;
 use crate::check::Ending;
 use crate::disk::{Disk, OpenMode, is_unreadable, read_file, remove_if_exists};
-use crate::epochs::EpochCache;
+use crate::epochs::{EpochCache, EpochEntry, contradiction};
 use crate::files::SegmentFiles;
 use crate::producer::ProducerStates;
 use crate::producer::snapshot;
@@ -60,9 +60,6 @@ pub(crate) struct LoadLimits {
     /// Whether a wrong checksum ends the log. After a clean shutdown it does not, where it is clear what belongs there: what is
     /// wrong was durable, so it is not cut but found again by whoever reads it.
     pub(crate) cuts: bool,
-    /// Whether the epoch checkpoint is sound. It is written with the first records of an epoch and as durable as they are, so
-    /// a batch of another epoch was never acknowledged, or is damaged.
-    pub(crate) knows_epochs: bool,
     /// Whether damage below the recovery point is an error instead of a cut.
     pub(crate) refuse_damage: bool,
 }
@@ -89,6 +86,10 @@ pub(crate) struct Loader<'a> {
     pub(crate) dir: &'a Arc<Path>,
     pub(crate) config: &'a LogConfig,
     pub(crate) epochs: &'a mut EpochCache,
+    /// The epochs in the checkpoint, if it is sound. It is written with the first records of an epoch and as durable as they are,
+    /// so a batch of another epoch was never acknowledged, or is damaged. None are known where all records have been deleted,
+    /// though some may still be in the files.
+    pub(crate) stored_epochs: Vec<EpochEntry>,
     pub(crate) limits: LoadLimits,
     /// Whether files were removed.
     pub(crate) removed: bool,
@@ -289,9 +290,7 @@ impl Loader<'_> {
             if let Some(reason) = out_of_line(header, walked, indexed, gaps_allowed, loaded.last_epoch) {
                 return Err(ScanError::Damaged { position: found.position, reason });
             }
-            if self.limits.knows_epochs
-                && let Some(reason) = self.epochs.contradicts(header)
-            {
+            if let Some(reason) = contradiction(&self.stored_epochs, header) {
                 return Err(ScanError::Damaged { position: found.position, reason });
             }
             if header.next_offset() > self.limits.stop_at {
@@ -341,7 +340,7 @@ impl Loader<'_> {
             loaded.producers.update(header);
         }
         loaded.last_epoch = header.leader_epoch;
-        self.epochs.assign(header.leader_epoch, header.base_offset);
+        self.epochs.learn(header.leader_epoch, header.base_offset);
     }
 
     /// Makes the files what the walk found them to be.

@@ -59,7 +59,8 @@ pub struct RecoveryReport {
     pub emptied: bool,
     /// The start offset lay behind the end of a log that was closed cleanly: it was not believed.
     pub start_ignored: bool,
-    /// `leader-epoch-checkpoint` was missing or damaged or did not reach back to the start, and was built from the batches.
+    /// `leader-epoch-checkpoint` was missing or damaged or did not reach back to the start, and what it lacks was built from the
+    /// batches.
     pub rebuilt_epochs: bool,
     /// Small files that were not what was written, or whose checksums were not.
     pub broken: Vec<PathBuf>,
@@ -154,13 +155,14 @@ impl Log {
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
         let start = contents.segments.first().map_or(0, |first| options.log_start_offset.max(*first));
-        // They were stored when more was deleted than is known now: what comes back needs its epochs. Who stops cleanly stores both.
-        let is_whole = |epochs: &EpochCache| {
-            let reaches_back = epochs.entries().first().is_some_and(|first| first.start_offset <= start);
-            options.clean_shutdown || reaches_back
+        let epochs = self.read_epochs(report)?;
+        // If not, they were stored when more was deleted than is known now: what comes back needs its epochs, which are learnt
+        // from the batches. Those that are stored hold all the same. Who stops cleanly stores both.
+        let reaches_back = |epochs: &EpochCache| {
+            options.clean_shutdown
+                || epochs.entries().first().is_some_and(|first| first.start_offset <= start)
         };
-        let epochs = self.read_epochs(report)?.filter(is_whole);
-        report.rebuilt_epochs = epochs.is_none();
+        report.rebuilt_epochs = !epochs.as_ref().is_some_and(reaches_back);
         self.epochs = epochs.unwrap_or_default();
         let trusted = match (report.rebuilt_epochs, options.clean_shutdown) {
             (true, _) => -1,
@@ -178,14 +180,13 @@ impl Log {
             recovery_point,
             rewrites,
             cuts: !options.clean_shutdown,
-            // None are known where all records have been deleted, though some may still be in the files.
-            knows_epochs: !self.epochs.entries().is_empty(),
             refuse_damage,
         };
         let loader = Loader {
             disk: &self.disk,
             dir: &self.dir,
             config: &self.config,
+            stored_epochs: self.epochs.entries().to_vec(),
             epochs: &mut self.epochs,
             limits,
             removed: false,

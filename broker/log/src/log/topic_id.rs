@@ -92,8 +92,7 @@ mod tests {
     #[test]
     fn no_second_loss_of_power_makes_a_new_directory_another_topics() {
         let (topic_id, dir) = (Uuid::from_u128(7), Path::new("/data/topic-0"));
-        let sim = SimDisk::new(1);
-        let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
         disk.create_dir_all(dir).expect("creates");
         let path = dir.join(names::PARTITION_METADATA);
         let put = |path: &Path, contents: &[u8]| {

@@ -98,13 +98,13 @@ impl Log {
             recovery_point: i64::MAX,
             rewrites: false,
             cuts: true,
-            knows_epochs: !self.epochs.entries().is_empty(),
             refuse_damage: true,
         };
         let loader = Loader {
             disk: &self.disk,
             dir: &self.dir,
             config: &self.config,
+            stored_epochs: self.epochs.entries().to_vec(),
             epochs: &mut self.epochs,
             limits,
             removed: false,
@@ -126,6 +126,8 @@ impl Log {
         self.written_end = loaded.end_offset;
         self.durable_end = self.durable_end.min(loaded.end_offset);
         self.start_offset = self.start_offset.min(loaded.end_offset);
+        // The walk has met what was deleted but still lies in the files.
+        self.epochs.truncate_from_start(self.start_offset);
         self.note_rewritten();
         self.bytes_since_snapshot = loaded.scanned_bytes;
         Ok(())
