@@ -43,6 +43,8 @@ impl World {
 
     /// Nodes of the version before return as this one, one after another.
     pub(super) fn upgrade(&mut self) {
+        // A damaged copy may have been removed since its partition last changed.
+        self.look_at_damage();
         let serves = |node: &Node| node.is_up() && !node.is_leaving() && self.is_registered(node.id);
         if self.flipped.is_none()
             && self.nodes.iter().all(serves)

@@ -245,6 +245,16 @@ impl World {
         self.look_at_candidates(key);
     }
 
+    /// Which copies are whole by now.
+    pub(super) fn look_at_damage(&mut self) {
+        for (_, key) in self.damaged.clone() {
+            let (topic, index) = self.topology.name(key);
+            if let Some(partition) = self.quorum.image.partition(topic, index).cloned() {
+                self.mark_whole(key, &partition);
+            }
+        }
+    }
+
     /// A damaged replica that is in the ISR again and can be read to its end, or is gone, has all it needs. The ISR alone does not
     /// say so: damage may lie where nobody has looked yet.
     fn mark_whole(&mut self, key: Key, partition: &Partition) {
