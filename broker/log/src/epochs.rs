@@ -143,16 +143,13 @@ impl EpochCache {
         self.dirty |= self.entries.len() != before;
     }
 
-    /// Forgets the epochs that end at or before `start`; the one that covers `start` begins there from now on.
+    /// Forgets the epochs that end before `start`. That of the last record before it stays, with its own beginning: asked for an
+    /// epoch that is forgotten, `end_offset` then says where that ended, not where the log begins. A follower that parts from
+    /// this log among what was deleted would be taken for one that agrees with it.
     pub(crate) fn truncate_from_start(&mut self, start: i64) {
-        let covering = self.entries.partition_point(|entry| entry.start_offset <= start);
-        let Some(covering) = covering.checked_sub(1) else { return };
-        if covering > 0 {
-            self.entries.drain(..covering);
-            self.dirty = true;
-        }
-        if let Some(first) = self.entries.first_mut().filter(|first| first.start_offset < start) {
-            first.start_offset = start;
+        let before = self.entries.partition_point(|entry| entry.start_offset < start);
+        if before > 1 {
+            self.entries.drain(..before - 1);
             self.dirty = true;
         }
     }
@@ -226,10 +223,21 @@ mod tests {
         cache.truncate_from_end(30);
         assert_eq!(pairs(&cache), [(2, 10), (4, 20)]);
         cache.truncate_from_start(25);
-        assert_eq!(pairs(&cache), [(4, 25)]);
+        assert_eq!(pairs(&cache), [(4, 20)]);
         cache.truncate_from_start(5);
-        assert_eq!(pairs(&cache), [(4, 25)]);
-        assert_eq!((cache.epoch_at(24), cache.epoch_at(25), cache.epoch_at(99)), (None, Some(4), Some(4)));
+        assert_eq!(pairs(&cache), [(4, 20)]);
+        assert_eq!((cache.epoch_at(19), cache.epoch_at(25), cache.epoch_at(99)), (None, Some(4), Some(4)));
+    }
+
+    #[test]
+    fn who_parts_from_the_log_among_what_was_deleted_is_told_where() {
+        for (start, kept) in [(30, &[(4, 20), (7, 30)][..]), (31, &[(7, 30)]), (40, &[(7, 30)])] {
+            let mut cache = cache(&[(2, 10), (4, 20), (7, 30)]);
+            cache.truncate_from_start(start);
+            assert_eq!(pairs(&cache), kept, "start {start}");
+            let (epoch, end) = cache.end_offset(2, 50);
+            assert!(epoch == 2 && end == kept[0].1 && end < start, "start {start}: {end}");
+        }
     }
 
     #[test]

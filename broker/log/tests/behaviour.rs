@@ -323,7 +323,7 @@ fn deleted_records_are_gone_and_their_segments_follow() {
     let options = OpenOptions { clean_shutdown: true, log_start_offset: 5, ..OpenOptions::default() };
     let (log, _) = open(&disk, config, options);
     assert_eq!((log.start_offset(), log.end_offset()), (5, 8));
-    assert_eq!(log.epochs().iter().map(|entry| entry.start_offset).collect::<Vec<_>>(), [5]);
+    assert_eq!(log.epochs().iter().map(|entry| entry.start_offset).collect::<Vec<_>>(), [0]);
 }
 
 #[test]
