@@ -1,7 +1,7 @@
 //! A checksum beside a small file whose format, Kafka's, has no room for one.
 //!
 //! `<name>.crc32c` is one line: the CRC-32C of the file's contents, that of the contents before, and that of the line so far.
-//! It is renamed into place before the file is, and never synced by itself: a crash between the two leaves the contents from
+//! It is renamed into place before the file is, and synced by itself only where it shows damage: a crash between the two leaves the contents from
 //! before, for which it vouches too, and what a power loss leaves torn of it has a wrong checksum of its own. A file without
 //! one, as Apache Kafka writes it, is believed.
 
@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::atomic_file::rename_into_place;
-use crate::disk::{Disk, read_file_if_exists};
+use crate::disk::{Disk, OpenMode, read_file_if_exists};
 use crate::names::with_suffix;
 
 const SUFFIX: &str = ".crc32c";
@@ -85,12 +85,21 @@ pub(crate) fn read_if(
     makes_sense: impl Fn(&[u8]) -> bool,
 ) -> io::Result<Option<Sealed>> {
     let file = look(disk, path)?;
-    if let Some(Sealed { contents, seal: Seal::Renewed, .. }) = &file
-        && makes_sense(contents)
-    {
-        store(disk, path, crc32c::crc32c(contents), contents)?;
+    match &file {
+        Some(Sealed { contents, seal: Seal::Renewed, .. }) if makes_sense(contents) => {
+            store(disk, path, crc32c::crc32c(contents), contents, false)?;
+        }
+        Some(Sealed { seal: Seal::Broken, .. }) => keep(disk, path)?,
+        _ => {}
     }
     Ok(file)
+}
+
+/// Makes the checksum durable which shows that a file is damaged: without it, the damage would be believed after a power loss.
+fn keep(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let beside = path_of(path);
+    disk.open(&beside, OpenMode::Write)?.sync_data()?;
+    beside.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
 }
 
 /// Compares a file with its checksum and changes neither.
@@ -113,14 +122,15 @@ fn look(disk: &dyn Disk, path: &Path) -> io::Result<Option<Sealed>> {
 pub(crate) fn announce(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     let now = crc32c::crc32c(contents);
     // What cannot be read is not worth keeping.
-    let old = look(disk, path).ok().flatten().filter(|old| old.seal != Seal::Broken);
-    let before = old.map_or(now, |old| crc32c::crc32c(&old.contents));
-    store(disk, path, before, contents)
+    let old = look(disk, path).ok().flatten();
+    let is_broken = old.as_ref().is_some_and(|old| old.seal == Seal::Broken);
+    let before = old.filter(|_| !is_broken).map_or(now, |old| crc32c::crc32c(&old.contents));
+    store(disk, path, before, contents, is_broken)
 }
 
-fn store(disk: &dyn Disk, path: &Path, before: u32, contents: &[u8]) -> io::Result<()> {
+fn store(disk: &dyn Disk, path: &Path, before: u32, contents: &[u8], durably: bool) -> io::Result<()> {
     let sums = Sums { now: crc32c::crc32c(contents), before };
-    rename_into_place(disk, &path_of(path), sums.format().as_bytes(), false)
+    rename_into_place(disk, &path_of(path), sums.format().as_bytes(), durably)
 }
 
 #[cfg(test)]
@@ -128,7 +138,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::disk::{OpenMode, SimDisk, write_all_at};
+    use crate::disk::{SimDisk, write_all_at};
 
     const FILE: &str = "/data/checkpoint";
 
@@ -192,6 +202,26 @@ mod tests {
         assert_eq!(seal(&disk), Seal::Broken, "a crash before the new contents are there");
         put(&disk, b"new");
         assert_eq!(seal(&disk), Seal::Sound);
+    }
+
+    #[test]
+    fn damage_that_was_seen_is_not_believed_after_a_power_loss() {
+        for (seed, is_replaced) in (0..50).flat_map(|seed| [(seed, false), (seed, true)]) {
+            let disk = SimDisk::new(seed);
+            disk.create_dir_all(Path::new("/data")).expect("creates");
+            disk.sync_dir(Path::new("/")).expect("syncs");
+            put(&disk, b"odd");
+            let file = disk.open(Path::new(FILE), OpenMode::Write).expect("opens");
+            file.sync_data().and_then(|()| disk.sync_dir(Path::new("/data"))).expect("syncs");
+            // Of other contents, and not synced.
+            store(&disk, Path::new(FILE), 0, b"old", false).expect("writes");
+            assert_eq!(seal(&disk), Seal::Broken);
+            if is_replaced {
+                announce(&disk, Path::new(FILE), b"new").expect("writes");
+            }
+            disk.power_loss();
+            assert_eq!(seal(&disk), Seal::Broken, "seed {seed}, {is_replaced}");
+        }
     }
 
     #[test]
