@@ -32,7 +32,7 @@ fn run(run: &mut Run) -> Result<()> {
     for _ in 0..run.count {
         bed.any_moment(run)?;
         let (victim, led) = bed.leader(run)?;
-        let offline = bed.logged(victim, "log directory offline")?;
+        let offline = bed.gave_up(victim)?;
         let mark = bed.mark();
         let failed = disks.of(victim)?.store().counts.failed;
         disks.of(victim)?.store().failing = Some(FailingSyncs { ending: ".log", remaining: 1 });
@@ -41,7 +41,7 @@ fn run(run: &mut Run) -> Result<()> {
         })?;
         let fault = Moment::now();
         let gap = bed.gap(mark, fault, &led)?;
-        let said = bed.logged(victim, "log directory offline")? > offline;
+        let said = bed.gave_up(victim)? > offline;
         ensure!(said, "{victim} did not say that its directory is offline");
         run.injected(gap);
         if bed.cluster.is_running(victim) {
@@ -55,6 +55,12 @@ fn run(run: &mut Run) -> Result<()> {
 }
 
 impl Bed {
+    /// How often the node has said that it gives up a log: one of records takes its directory offline, that of the metadata
+    /// stops the voter.
+    fn gave_up(&self, id: i32) -> Result<usize> {
+        Ok(self.logged(id, "log directory offline")? + self.logged(id, "; this voter stops")?)
+    }
+
     /// How often a node has logged something.
     pub(super) fn logged(&self, id: i32, what: &str) -> Result<usize> {
         let log = std::fs::read_to_string(self.cluster.log(id)?)?;
