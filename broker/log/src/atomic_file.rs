@@ -34,7 +34,8 @@ pub(crate) fn rename_into_place(disk: &dyn Disk, path: &Path, contents: &[u8], s
     disk.rename(&temporary, path)
 }
 
-fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+/// Makes the names in the directory of `path` durable.
+pub(crate) fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(dir) => disk.sync_dir(dir),
         None => Ok(()),

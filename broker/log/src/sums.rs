@@ -1,14 +1,14 @@
 //! A checksum beside a small file whose format, Kafka's, has no room for one.
 //!
 //! `<name>.crc32c` is one line: the CRC-32C of the file's contents, that of the contents before, and that of the line so far.
-//! It is renamed into place before the file is, and synced by itself only where it shows damage: a crash between the two leaves the contents from
-//! before, for which it vouches too, and what a power loss leaves torn of it has a wrong checksum of its own. A file without
-//! one, as Apache Kafka writes it, is believed.
+//! It is renamed into place before the file is, and synced by itself only where it shows damage: a crash between the two leaves
+//! the contents from before, for which it vouches too, and what a power loss leaves torn of it has a wrong checksum of its own.
+//! A file without one, as Apache Kafka writes it, is believed.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::atomic_file::rename_into_place;
+use crate::atomic_file::{rename_into_place, sync_parent};
 use crate::disk::{Disk, OpenMode, read_file_if_exists};
 use crate::names::with_suffix;
 
@@ -99,7 +99,7 @@ pub(crate) fn read_if(
 fn keep(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     let beside = path_of(path);
     disk.open(&beside, OpenMode::Write)?.sync_data()?;
-    beside.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
+    sync_parent(disk, &beside)
 }
 
 /// Compares a file with its checksum and changes neither.
