@@ -153,7 +153,8 @@ impl Loader<'_> {
 
     /// Restores the producers from the newest sound snapshot that may be trusted.
     fn resume(&mut self, first: i64, loaded: &mut Loaded) -> Result<(), LogError> {
-        let usable = |offset: &i64| (first..=self.limits.trusted).contains(offset);
+        // Nothing lies before the first, and who begins a log elsewhere removes those of the log before.
+        let usable = |offset: &i64| *offset == first || (first..=self.limits.trusted).contains(offset);
         for offset in loaded.snapshots.iter().rev().copied().filter(usable) {
             let path = self.path(offset, names::SNAPSHOT);
             let contents = match read_file(&**self.disk, &path) {

@@ -3,6 +3,7 @@
 mod append;
 mod compact;
 mod flush;
+mod hand_over;
 mod lookup;
 mod open;
 mod reading;

@@ -93,6 +93,24 @@ impl ProducerStates {
         self.entries = HashMap::new();
     }
 
+    /// What is known by batches before `offset`; who is known by none of them is left out.
+    pub(crate) fn before(&self, offset: i64) -> Self {
+        let before = |(id, entry): (&i64, &ProducerEntry)| {
+            let mut entry = entry.clone();
+            entry.batches.retain(|batch| batch.last_offset < offset);
+            entry.transaction_start = entry.transaction_start.filter(|start| *start < offset);
+            (!entry.batches.is_empty()).then_some((*id, entry))
+        };
+        Self { entries: self.entries.iter().filter_map(before).collect() }
+    }
+
+    /// Takes in producers that are not known yet.
+    pub(crate) fn adopt(&mut self, others: Self) {
+        for (id, entry) in others.entries {
+            self.entries.entry(id).or_insert(entry);
+        }
+    }
+
     /// Whether a leader may append the batch: in sequence, not seen before, not from an older epoch.
     pub(crate) fn check(&self, header: &BatchHeader) -> Result<(), AppendError> {
         if !header.has_producer_id() || header.attributes.is_control() {

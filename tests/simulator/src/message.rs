@@ -23,12 +23,14 @@ pub(crate) struct FetchPart {
     pub max_bytes: usize,
     /// Where the follower's log begins, -1 when its version does not say so.
     pub log_start: i64,
+    /// Whether the follower is to be told of the producers of what was deleted.
+    pub lacks_producers: bool,
 }
 
 /// A leader's answer about one partition.
 #[derive(Clone, Debug)]
 pub(crate) enum Served {
-    Records { bytes: Bytes, high_watermark: i64, log_start: i64 },
+    Records { bytes: Bytes, high_watermark: i64, log_start: i64, producers: Option<Bytes> },
     Diverging { end: EpochEnd, log_start: i64 },
     OutOfRange { start: i64, end: i64 },
     Refused(ErrorCode),

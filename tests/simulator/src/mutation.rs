@@ -52,6 +52,8 @@ pub enum Mutation {
     SessionByWallClock,
     /// DeleteRecords is acknowledged when the leader has deleted.
     DeletionAcknowledgedAtOnce,
+    /// A log that starts over behind deleted records is not told who produced those.
+    ProducersNotHandedOver,
     /// The coordinator answers a commit before it is replicated.
     CommitAnsweredEarly,
 }
@@ -115,6 +117,7 @@ pub fn all() -> Vec<Mutation> {
         Mutation::PausesByWallClock,
         Mutation::SessionByWallClock,
         Mutation::DeletionAcknowledgedAtOnce,
+        Mutation::ProducersNotHandedOver,
         Mutation::CommitAnsweredEarly,
     ];
     #[cfg(feature = "mutations")]

@@ -98,7 +98,9 @@ impl Log {
     pub fn close(&mut self) -> Result<(), LogError> {
         self.require_idle()?;
         if self.changed {
-            self.snapshot_producers(self.end_offset);
+            if !self.lacks_producers() {
+                self.snapshot_producers(self.end_offset);
+            }
             if let Some(active) = self.segments.last_mut().filter(|active| active.size > 0) {
                 active.close();
             }

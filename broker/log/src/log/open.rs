@@ -114,8 +114,9 @@ impl Log {
         if !options.clean_shutdown {
             log.remove_before_start(&mut contents)?;
         }
-        if !contents.segments.is_empty() {
-            log.load(contents, &options, &mut report)?;
+        match contents.segments.is_empty() {
+            true => log.restore_producers(&contents.snapshots)?,
+            false => log.load(contents, &options, &mut report)?,
         }
         Ok((log, report))
     }
@@ -227,7 +228,10 @@ impl Log {
             self.flush_to = Some(self.end_offset);
             self.unsynced_names.inside = true;
             self.changed = true;
-            self.snapshot_producers(self.end_offset);
+            // What is not known is asked for.
+            if !self.lacks_producers() {
+                self.snapshot_producers(self.end_offset);
+            }
         } else {
             self.durable_end = self.end_offset;
             self.segments.iter_mut().for_each(|segment| segment.unsynced = false);

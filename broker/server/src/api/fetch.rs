@@ -192,6 +192,7 @@ fn read(reader: Reader, wanted: &Wanted, max_bytes: usize, at_least_one: bool) -
         log_start_offset: wanted.log_start,
         current_leader_epoch: wanted.current_leader_epoch,
         last_fetched_epoch: wanted.last_fetched_epoch,
+        lacks_producers: wanted.lacks_producers,
         max_bytes,
         at_least_one,
     }
@@ -225,6 +226,7 @@ fn read_all(
                 pass.is_cold |= fetched.would_block;
                 pass.held_until = pass.held_until.into_iter().chain(fetched.held_until).min();
                 pass.is_news |= fetched.diverging.is_some()
+                    || fetched.producers.is_some()
                     || preferred.is_some()
                     || is_news(plan, limits, wanted, fetched);
             }

@@ -40,6 +40,8 @@ pub struct Wanted {
     pub current_leader_epoch: i32,
     /// Epoch of the last record a follower has; -1 when it does not say.
     pub last_fetched_epoch: i32,
+    /// Whether a follower is to be told of the producers of what was deleted.
+    pub lacks_producers: bool,
     /// Most bytes for this partition.
     pub max_bytes: i32,
     /// High watermark last told within the session; `i64::MIN` before.
@@ -228,6 +230,7 @@ fn wanted(request: &FetchRequest, version: i16) -> Vec<Wanted> {
             log_start: p.log_start_offset,
             current_leader_epoch: p.current_leader_epoch,
             last_fetched_epoch: p.last_fetched_epoch,
+            lacks_producers: p.lacks_producers,
             max_bytes: p.partition_max_bytes,
             told_high_watermark: i64::MIN,
             told_log_start: i64::MIN,

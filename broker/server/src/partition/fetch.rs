@@ -50,6 +50,8 @@ pub struct FetchRead {
     pub current_leader_epoch: i32,
     /// `LastFetchedEpoch`, -1 unknown.
     pub last_fetched_epoch: i32,
+    /// `LacksProducers`: whether a follower is to be told of the producers of what was deleted.
+    pub lacks_producers: bool,
     /// Most bytes to return.
     pub max_bytes: usize,
     /// Whether one batch is returned even when it is larger than `max_bytes`: true while the response is empty.
@@ -71,6 +73,8 @@ pub struct Fetched {
     pub log_start_offset: i64,
     /// Where the reader's log parts from this one; then there are no chunks.
     pub diverging: Option<EpochEnd>,
+    /// What is known of the producers by batches before the fetch offset, for a follower that lacks it.
+    pub producers: Option<Bytes>,
     /// What is read counts against the leader's throttle: see [`super::Registry::sent_throttled`].
     pub is_throttled: bool,
     /// Too much has passed: nothing is read before this time, by the steady clock.
@@ -204,6 +208,7 @@ impl State {
             };
             self.step_leader(|leader| leader.step(event, steady_ms), wakeups);
             fetched.high_watermark = self.high_watermark;
+            fetched.producers = read.lacks_producers.then(|| self.log.producers_before(read.fetch_offset));
         }
         let plan = self.plan(read)?;
         Ok((fetched, plan))

@@ -9,6 +9,7 @@ use klamm_replica::{Answer, EpochEnd, FetchPosition, FollowerEffects, FollowerEv
 use tracing::{info, warn};
 
 use super::damage::Damage;
+use super::fetcher::LogHead;
 use super::replica::{Partition, State};
 use super::role::Role;
 use super::throttle::Side;
@@ -21,11 +22,23 @@ const THROTTLE_LOOK_MS: i64 = 1_000;
 #[derive(Clone, Debug)]
 pub(super) enum LeaderAnswer {
     /// The logs agree; records may have come.
-    Records { high_watermark: i64, log_start_offset: i64, records: Bytes },
+    Records { high_watermark: i64, log_start_offset: i64, records: Bytes, producers: Option<Bytes> },
     /// The logs part.
     Diverging { end: EpochEnd, log_start_offset: i64 },
     /// Anything else.
     Other(Answer),
+}
+
+impl LeaderAnswer {
+    /// The same of a log that has changed since it was asked for.
+    fn without_producers(self) -> Self {
+        match self {
+            Self::Records { high_watermark, log_start_offset, records, producers: _ } => {
+                Self::Records { high_watermark, log_start_offset, records, producers: None }
+            }
+            other => other,
+        }
+    }
 }
 
 impl Partition {
@@ -39,6 +52,12 @@ impl Partition {
             }),
             _ => None,
         }
+    }
+
+    /// What the leader is told of this log beside the position.
+    pub(super) fn log_head(&self) -> LogHead {
+        let state = self.state.lock();
+        LogHead { log_start: state.log.start_offset(), lacks_producers: state.log.lacks_producers() }
     }
 
     /// A replica that is throttled and out of sync waits while too much was fetched, but looks again now and then: the rate
@@ -78,7 +97,10 @@ impl Partition {
             }
             let answer_event = state.to_event(&answer);
             let Role::Follower(follower) = &mut state.role else { return };
+            let is_current = follower.leader_epoch() == asked.current_leader_epoch
+                && state.log.end_offset() == asked.offset;
             let effects = follower.step(FollowerEvent::Answered { asked, answer: answer_event }, steady_ms);
+            let answer = if is_current { answer } else { answer.without_producers() };
             self.carry_out(state, effects, answer, steady_ms, wakeups);
         });
     }
@@ -93,7 +115,7 @@ impl Partition {
     ) {
         let high_watermark = state.high_watermark;
         let done = match effects.log {
-            None => Ok(()),
+            None => adopt_producers(state, &answer),
             Some(LogAction::Append) => append(state, answer, wakeups),
             Some(LogAction::TruncateTo(end)) => self.truncate(state, end),
             Some(LogAction::RestartAt(start)) => self.restart(state, start),
@@ -144,15 +166,25 @@ impl Partition {
 }
 
 fn append(state: &mut State, answer: LeaderAnswer, wakeups: &mut Wakeups) -> Result<(), String> {
-    let LeaderAnswer::Records { records, log_start_offset, .. } = answer else { return Ok(()) };
+    let LeaderAnswer::Records { records, log_start_offset, .. } = &answer else { return Ok(()) };
     let start = state.log.start_offset();
-    begin_inside_batch(state, &records, log_start_offset)?;
-    state.log.append_as_follower(records).map_err(|e| e.to_string())?;
+    begin_inside_batch(state, records, *log_start_offset)?;
+    adopt_producers(state, &answer)?;
+    state.log.append_as_follower(records.clone()).map_err(|e| e.to_string())?;
     state.mark_dirty(wakeups);
     if start > state.log.start_offset() {
         state.log.advance_start_offset(start).map_err(|e| e.to_string())?;
     }
     Ok(())
+}
+
+/// A log that starts over behind deleted records is told who produced those: nothing that it will hold says so.
+fn adopt_producers(state: &mut State, answer: &LeaderAnswer) -> Result<(), String> {
+    let LeaderAnswer::Records { producers: Some(producers), .. } = answer else { return Ok(()) };
+    match !state.log.lacks_producers() || state.log.adopt_producers(producers) {
+        true => Ok(()),
+        false => Err("what the leader says of the producers is damaged".to_owned()),
+    }
 }
 
 /// An empty log may begin in the middle of a batch, when records were deleted on the leader. So does one that ends where the
@@ -179,7 +211,7 @@ impl State {
 
     fn to_event(&self, answer: &LeaderAnswer) -> Answer {
         match answer {
-            LeaderAnswer::Records { high_watermark, log_start_offset, records } => Answer::Records {
+            LeaderAnswer::Records { high_watermark, log_start_offset, records, .. } => Answer::Records {
                 high_watermark: *high_watermark,
                 log_start_offset: *log_start_offset,
                 is_empty: records.is_empty(),

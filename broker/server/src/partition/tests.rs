@@ -38,6 +38,7 @@ fn consumer_at(fetch_offset: i64) -> FetchRead {
         fetch_offset,
         log_start_offset: -1,
         current_leader_epoch: -1,
+        lacks_producers: false,
         last_fetched_epoch: -1,
         max_bytes: 1 << 20,
         at_least_one: true,

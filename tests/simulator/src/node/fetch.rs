@@ -20,6 +20,7 @@ pub(super) enum Reader {
 pub(super) struct FetchRead {
     pub reader: Reader,
     pub position: FetchPosition,
+    pub lacks_producers: bool,
     pub max_bytes: usize,
 }
 
@@ -60,7 +61,8 @@ impl Replica {
         };
         let bytes =
             if offset >= upper { bytes::Bytes::new() } else { self.bytes(offset, read.max_bytes, upper)? };
-        Ok(Served::Records { bytes, high_watermark: self.high_watermark, log_start: start })
+        let producers = read.lacks_producers.then(|| self.log.producers_before(offset));
+        Ok(Served::Records { bytes, high_watermark: self.high_watermark, log_start: start, producers })
     }
 
     /// Whole batches from `from`, below `upper`.

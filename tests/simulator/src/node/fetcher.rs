@@ -97,6 +97,7 @@ impl Node {
                     told_high_watermark: replica.told_high_watermark(),
                     max_bytes: out.random.between(200, 4_000) as usize,
                     log_start: if process.is_older { -1 } else { replica.log.start_offset() },
+                    lacks_producers: !process.is_older && replica.log.lacks_producers(),
                 }),
                 Some(NextFetch::AfterFlush) => wanted.is_storing = true,
                 Some(NextFetch::At(at)) => {

@@ -47,7 +47,12 @@ impl Replica {
         }
         let answer = self.to_answer(&served);
         let Role::Follower(follower) = &mut self.role else { return None };
+        let is_current =
+            follower.leader_epoch() == asked.current_leader_epoch && self.log.end_offset() == asked.offset;
         let effects = follower.step(FollowerEvent::Answered { asked, answer }, now_ms);
+        if is_current {
+            self.adopt_producers(&served);
+        }
         let done = self.apply(effects, served, sparks);
         self.log_changed(now_ms, sparks);
         let failure = done.err();
@@ -90,15 +95,26 @@ impl Replica {
     }
 
     fn append_served(&mut self, served: Served, sparks: &mut Sparks) -> Result<(), String> {
-        let Served::Records { bytes, log_start, .. } = served else { return Ok(()) };
+        let Served::Records { bytes, log_start, .. } = &served else { return Ok(()) };
         let start = self.log.start_offset();
-        self.begin_inside_batch(&bytes, log_start)?;
-        self.log.append_as_follower(bytes).map_err(|e| e.to_string())?;
+        self.begin_inside_batch(bytes, *log_start)?;
+        self.adopt_producers(&served);
+        self.log.append_as_follower(bytes.clone()).map_err(|e| e.to_string())?;
         self.mark_dirty(sparks);
         if start > self.log.start_offset() {
             self.log.advance_start_offset(start).map_err(|e| e.to_string())?;
         }
         Ok(())
+    }
+
+    /// A log that starts over behind deleted records is told who produced those.
+    fn adopt_producers(&mut self, served: &Served) {
+        if let Served::Records { producers: Some(producers), .. } = served
+            && self.log.lacks_producers()
+            && !is_active(Mutation::ProducersNotHandedOver)
+        {
+            self.log.adopt_producers(producers);
+        }
     }
 
     /// An empty log may begin in the middle of a batch, and so may one of which the leader has deleted everything.
@@ -118,7 +134,7 @@ impl Replica {
 
     fn to_answer(&self, served: &Served) -> Answer {
         match served {
-            Served::Records { bytes, high_watermark, log_start } => Answer::Records {
+            Served::Records { bytes, high_watermark, log_start, .. } => Answer::Records {
                 high_watermark: *high_watermark,
                 log_start_offset: *log_start,
                 is_empty: bytes.is_empty(),

@@ -106,8 +106,12 @@ impl Node {
                 self.pass(parked.from, parked.id, *broker_epoch, parts, out)
             }
             Asked::Consumer { key, position } => {
-                let read =
-                    FetchRead { reader: Reader::Consumer, position: *position, max_bytes: CONSUMER_BYTES };
+                let read = FetchRead {
+                    reader: Reader::Consumer,
+                    position: *position,
+                    lacks_producers: false,
+                    max_bytes: CONSUMER_BYTES,
+                };
                 let served = self.serve(*key, &read, out);
                 let is_news = !matches!(&served, Served::Records { bytes, .. } if bytes.is_empty());
                 (Message::ReadDone { id: parked.id, served }, is_news)
@@ -134,14 +138,15 @@ impl Node {
         let mut answers = Vec::with_capacity(parts.len());
         for part in parts {
             let reader = Reader::Follower { replica, broker_epoch, log_start: part.log_start };
-            let read = FetchRead { reader, position: part.position, max_bytes: part.max_bytes };
+            let FetchPart { position, lacks_producers, max_bytes, .. } = *part;
+            let read = FetchRead { reader, position, lacks_producers, max_bytes };
             let served = self.serve(part.key, &read, out);
             is_news |= match &served {
-                Served::Records { bytes, high_watermark, log_start } => {
+                Served::Records { bytes, high_watermark, log_start, producers } => {
                     let told = part.told_high_watermark;
                     let is_further = told != i64::MIN && *high_watermark > told;
                     let is_shorter = part.log_start >= 0 && *log_start > part.log_start;
-                    !bytes.is_empty() || is_further || is_shorter
+                    !bytes.is_empty() || is_further || is_shorter || producers.is_some()
                 }
                 _ => true,
             };

@@ -87,6 +87,7 @@ fn has_news(wanted: &Wanted, data: &PartitionData) -> bool {
         || data.error_code != ErrorCode::None.code()
         || data.diverging_epoch.epoch >= 0
         || data.preferred_read_replica >= 0
+        || data.producers.is_some()
         || data.high_watermark != wanted.told_high_watermark
         || data.log_start_offset != wanted.told_log_start
 }
@@ -113,6 +114,7 @@ fn partition_data(
         last_stable_offset: fetched.high_watermark,
         log_start_offset: fetched.log_start_offset,
         diverging_epoch,
+        producers: fetched.producers,
         aborted_transactions: limits.read_committed.then(Vec::new),
         records: records(fetched.chunks, &fetched.partition, files),
         ..PartitionData::default()

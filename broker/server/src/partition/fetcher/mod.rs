@@ -19,6 +19,7 @@ use crate::lifecycle::Standing;
 use inbox::Inbox;
 pub(super) use peer::TcpPeers;
 pub use peer::{Connector, PeerConnection, PeerError};
+pub(super) use session::LogHead;
 use task::Fetcher;
 
 /// Topic id and partition index.

@@ -21,6 +21,15 @@ struct Asked {
     position: FetchPosition,
     /// Where the follower's log begins: who deletes records waits until the leader has heard it.
     log_start: i64,
+    /// Whether the follower is to be told of the producers of what was deleted.
+    lacks_producers: bool,
+}
+
+/// Where a follower's log begins, and whether it knows the producers of what came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::partition) struct LogHead {
+    pub log_start: i64,
+    pub lacks_producers: bool,
 }
 
 /// What the leader knows, or is told with the next request.
@@ -34,9 +43,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Fetches `key` from this position, into a log that begins at `log_start`.
-    pub(super) fn ask(&mut self, key: Key, position: FetchPosition, log_start: i64) {
-        let asked = Asked { position, log_start };
+    /// Fetches `key` into this log.
+    pub(super) fn ask(&mut self, key: Key, position: FetchPosition, log: LogHead) {
+        let LogHead { log_start, lacks_producers } = log;
+        let asked = Asked { position, log_start, lacks_producers };
         let is_new = self.asked.insert(key, asked) != Some(asked);
         if self.forgotten.remove(&key) || is_new {
             self.changed.insert(key);
@@ -107,13 +117,14 @@ impl Session {
     }
 }
 
-fn partition(index: i32, Asked { position, log_start }: &Asked) -> FetchPartition {
+fn partition(index: i32, Asked { position, log_start, lacks_producers }: &Asked) -> FetchPartition {
     FetchPartition {
         partition: index,
         current_leader_epoch: position.current_leader_epoch,
         fetch_offset: position.offset,
         last_fetched_epoch: position.last_fetched_epoch,
         log_start_offset: *log_start,
+        lacks_producers: *lacks_producers,
         partition_max_bytes: PARTITION_MAX_BYTES,
         ..FetchPartition::default()
     }
@@ -127,6 +138,10 @@ mod tests {
 
     fn at(offset: i64) -> FetchPosition {
         FetchPosition { offset, last_fetched_epoch: 0, current_leader_epoch: 0 }
+    }
+
+    fn begins(log_start: i64) -> LogHead {
+        LogHead { log_start, lacks_producers: false }
     }
 
     fn named(request: &FetchRequest) -> Vec<(i32, i64)> {
@@ -143,14 +158,14 @@ mod tests {
     #[test]
     fn only_what_changed_is_named_again() {
         let mut session = Session::default();
-        session.ask((TOPIC, 0), at(5), 0);
-        session.ask((TOPIC, 1), at(6), 0);
+        session.ask((TOPIC, 0), at(5), begins(0));
+        session.ask((TOPIC, 1), at(6), begins(0));
         let first = session.request(2, 7, 500);
         assert_eq!((first.session_id, first.session_epoch), (0, 0));
         assert_eq!(named(&first), [(0, 5), (1, 6)]);
         session.accepted(42);
-        session.ask((TOPIC, 0), at(5), 0);
-        session.ask((TOPIC, 1), at(9), 0);
+        session.ask((TOPIC, 0), at(5), begins(0));
+        session.ask((TOPIC, 1), at(9), begins(0));
         let second = session.request(2, 7, 500);
         assert_eq!((second.session_id, second.session_epoch), (42, 1));
         assert_eq!(named(&second), [(1, 9)]);
@@ -164,22 +179,35 @@ mod tests {
     #[test]
     fn a_log_that_begins_elsewhere_is_named_again() {
         let mut session = Session::default();
-        session.ask((TOPIC, 0), at(5), 0);
+        session.ask((TOPIC, 0), at(5), begins(0));
         drop(session.request(2, 7, 500));
         session.accepted(42);
-        session.ask((TOPIC, 0), at(5), 3);
+        session.ask((TOPIC, 0), at(5), begins(3));
         let request = session.request(2, 7, 500);
         assert_eq!(request.topics[0].partitions[0].log_start_offset, 3);
     }
 
     #[test]
+    fn a_log_that_lacks_its_producers_says_so_until_it_is_told() {
+        let mut session = Session::default();
+        let lacking = LogHead { log_start: 5, lacks_producers: true };
+        session.ask((TOPIC, 0), at(5), lacking);
+        let first = session.request(2, 7, 500);
+        assert!(first.topics[0].partitions[0].lacks_producers);
+        session.accepted(42);
+        session.ask((TOPIC, 0), at(5), LogHead { lacks_producers: false, ..lacking });
+        let second = session.request(2, 7, 500);
+        assert!(!second.topics[0].partitions[0].lacks_producers);
+    }
+
+    #[test]
     fn what_is_asked_for_again_before_it_was_forgotten_is_not_forgotten() {
         let mut session = Session::default();
-        session.ask((TOPIC, 0), at(5), 0);
+        session.ask((TOPIC, 0), at(5), begins(0));
         drop(session.request(2, 7, 500));
         session.accepted(42);
         session.forget((TOPIC, 0));
-        session.ask((TOPIC, 0), at(5), 0);
+        session.ask((TOPIC, 0), at(5), begins(0));
         let request = session.request(2, 7, 500);
         assert_eq!(named(&request), [(0, 5)]);
         assert!(request.forgotten_topics_data.is_empty());
@@ -188,7 +216,7 @@ mod tests {
     #[test]
     fn without_a_session_everything_is_named_each_time() {
         let mut session = Session::default();
-        session.ask((TOPIC, 0), at(5), 0);
+        session.ask((TOPIC, 0), at(5), begins(0));
         drop(session.request(2, 7, 500));
         session.accepted(0);
         let again = session.request(2, 7, 500);

@@ -115,9 +115,7 @@ impl Fetcher {
                 continue;
             };
             match partition.next_fetch(self.leader, now) {
-                Some(NextFetch::Now(position)) => {
-                    self.session.ask(key, position, partition.log_start_offset())
-                }
+                Some(NextFetch::Now(position)) => self.session.ask(key, position, partition.log_head()),
                 Some(NextFetch::AfterFlush) => drop(self.waiting.insert(key, None)),
                 Some(NextFetch::At(until)) => {
                     self.session.forget(key);
@@ -290,6 +288,7 @@ fn to_answer(data: PartitionData) -> LeaderAnswer {
                 Records::Bytes(bytes) => bytes,
                 Records::Null | Records::Parts(_) => bytes::Bytes::new(),
             },
+            producers: data.producers,
         },
         ErrorCode::FencedLeaderEpoch => LeaderAnswer::Other(Answer::Error(FetchError::FencedLeaderEpoch)),
         _ => LeaderAnswer::Other(Answer::Error(FetchError::Retriable)),

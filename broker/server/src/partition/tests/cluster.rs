@@ -411,6 +411,7 @@ impl TestPeer {
                     log_start_offset: partition.log_start_offset,
                     current_leader_epoch: partition.current_leader_epoch,
                     last_fetched_epoch: partition.last_fetched_epoch,
+                    lacks_producers: partition.lacks_producers,
                     max_bytes: 1 << 20,
                     at_least_one: true,
                 };
@@ -457,6 +458,7 @@ fn answer(partition: &Arc<Partition>, read: &FetchRead, parked: &Arc<Parked>) ->
     let base = PartitionData {
         high_watermark,
         log_start_offset,
+        producers: fetched.producers,
         records: Records::EMPTY,
         ..PartitionData::default()
     };
@@ -466,7 +468,12 @@ fn answer(partition: &Arc<Partition>, read: &FetchRead, parked: &Arc<Parked>) ->
                 EpochEndOffset { epoch: end.epoch, end_offset: end.end_offset, ..EpochEndOffset::default() };
             Some(PartitionData { diverging_epoch, ..base })
         }
-        None if fetched.bytes == 0 && log_start_offset <= read.log_start_offset => None,
+        None if fetched.bytes == 0
+            && log_start_offset <= read.log_start_offset
+            && base.producers.is_none() =>
+        {
+            None
+        }
         None => {
             let read = klamm_log::LogRead { chunks: fetched.chunks, next_offset: 0 };
             Some(PartitionData { records: Records::Bytes(read.to_bytes().unwrap()), ..base })

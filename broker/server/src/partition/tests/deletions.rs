@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use klamm_records::BatchBuilder;
 use klamm_wire::ErrorCode;
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, TOPIC};
-use super::{batch, consumer_at};
+use super::{batch, batch_of, consumer_at, eventually};
 use crate::partition::{Acks, FetchRead, Parked, Reader};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,4 +117,34 @@ async fn a_parked_follower_wakes_on_a_deletion() {
     drop(partition.delete_records(3).unwrap());
     assert!(parked.is_over());
     assert_eq!(partition.fetch(&follower_at(7, 0), None).unwrap().log_start_offset, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_begins_behind_deleted_records_knows_who_produced_them() {
+    // All is deleted, or a batch of another producer is left.
+    for start in [6, 4] {
+        let cluster = Cluster::start(3, &[]);
+        cluster.create_topic(TOPIC, "orders", 1, &[0, 1], &[("min.insync.replicas", "2")]);
+        for (producer, sequence) in [(9, 0), (9, 2), (8, 0)] {
+            let produced = batch_of(BatchBuilder::new(0).producer(producer, 0, sequence), 2);
+            let append = cluster.partition(0).append_leader(produced, Acks::All).unwrap();
+            tokio::time::timeout(PATIENCE, append.ack.unwrap()).await.unwrap().unwrap().unwrap();
+        }
+        assert_eq!(delete(&cluster, start, PATIENCE).await, Ok(start));
+        cluster.move_to(0, &[0, 1, 2]);
+        eventually("the new replica is told, and holds what is left", || {
+            let partition = cluster.partition(2);
+            let log = &partition.state.lock().log;
+            (log.start_offset(), log.end_offset(), log.lacks_producers()) == (start, 6, false)
+        })
+        .await;
+        cluster.kill(0);
+        cluster.elect(2, &[1, 2]);
+        let next = |sequence| {
+            let produced = batch_of(BatchBuilder::new(0).producer(9, 0, sequence), 1);
+            cluster.partition(2).append_leader(produced, Acks::All).map_err(|refused| refused.code)
+        };
+        assert_eq!(next(5).err(), Some(ErrorCode::OutOfOrderSequenceNumber), "4 comes first");
+        assert!(next(4).is_ok());
+    }
 }
