@@ -44,8 +44,9 @@ fn give_up(draft: &mut Draft<'_>, request: &ReplicaDamageRequest) -> Result<i32,
         .ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
-/// Whether somebody in sync can lead without this broker.
+/// Whether somebody who holds all that is committed can lead without this broker: one in sync, or an eligible leader replica. Those
+/// cannot catch up with a leader whose log is damaged behind the high watermark, which would lead alone for ever.
 fn others_hold_it(draft: &Draft<'_>, partition: &Partition, id: i32) -> bool {
     let is_active = |member: &i32| draft.image().broker(*member).is_some_and(|broker| broker.is_active());
-    partition.isr.iter().any(|member| *member != id && is_active(member))
+    partition.isr.iter().chain(&partition.elr).any(|member| *member != id && is_active(member))
 }

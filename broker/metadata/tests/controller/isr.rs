@@ -354,6 +354,21 @@ fn a_damaged_leader_is_replaced_and_not_eligible() {
 }
 
 #[test]
+fn a_damaged_leader_that_is_alone_in_the_isr_is_replaced_by_an_eligible_replica() {
+    let mut cluster = Cluster::of(3);
+    cluster.topic_on(&[0, 1, 2], MIN_ISR_2);
+    cluster.kill(2);
+    cluster.kill(1);
+    assert_eq!((&cluster.partition().isr, &cluster.partition().elr), (&vec![0], &vec![1]));
+    assert_eq!(report_damage(&mut cluster, 0).error_code, code(ErrorCode::IneligibleReplica), "1 is away");
+    cluster.start_cleanly(1);
+    assert_eq!(report_damage(&mut cluster, 0).error_code, 0, "1 holds all that is committed");
+    let after = cluster.partition();
+    assert_eq!((after.leader, &after.isr, &after.elr), (1, &vec![1], &vec![]));
+    assert_eq!(after.leader_recovery_state, 0, "nothing is lost");
+}
+
+#[test]
 fn whoever_is_alone_keeps_its_damaged_copy() {
     let mut cluster = Cluster::of(3);
     cluster.topic_on(&[0, 1, 2], MIN_ISR_2);
