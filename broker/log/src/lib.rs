@@ -37,9 +37,9 @@ mod index;
 mod load;
 mod log;
 mod log_dir;
-#[cfg(not(feature = "mutations"))]
+#[cfg(not(any(test, feature = "mutations")))]
 mod mutation;
-#[cfg(feature = "mutations")]
+#[cfg(any(test, feature = "mutations"))]
 pub mod mutation;
 mod names;
 mod producer;

@@ -7,9 +7,9 @@
 pub mod config;
 pub mod controller;
 mod image;
-#[cfg(not(feature = "mutations"))]
+#[cfg(not(any(test, feature = "mutations")))]
 mod mutation;
-#[cfg(feature = "mutations")]
+#[cfg(any(test, feature = "mutations"))]
 pub mod mutation;
 mod records;
 

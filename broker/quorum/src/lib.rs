@@ -29,9 +29,9 @@ mod identity;
 mod log_store;
 mod members;
 mod messages;
-#[cfg(not(feature = "mutations"))]
+#[cfg(not(any(test, feature = "mutations")))]
 mod mutation;
-#[cfg(feature = "mutations")]
+#[cfg(any(test, feature = "mutations"))]
 pub mod mutation;
 mod network;
 mod origin;

@@ -1,11 +1,6 @@
-//! Rules that simulations break on purpose, one at a time, to show that their invariants would notice.
-//!
-//! Only tests, and builds with the feature `mutations`, can break any; in all others the question is answered at compile
-//! time.
+//! Rules that simulations break on purpose, one at a time.
 
-/// A rule that can be broken in tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
+klamm_mutation::mutations! {
     /// The high watermark moves although the ISR is below `min.insync.replicas`.
     HighWatermarkBelowMinIsr,
     /// The high watermark does not wait for a replica whose addition to the ISR is under way.
@@ -34,58 +29,4 @@ pub enum Mutation {
     ExpandBelowLogStart,
     /// The low watermark does not wait for the ELR.
     DeletionIgnoresElr,
-}
-
-/// Whether the rule is broken at the moment.
-#[cfg(not(any(test, feature = "mutations")))]
-pub(crate) const fn is_active(_: Mutation) -> bool {
-    false
-}
-
-#[cfg(any(test, feature = "mutations"))]
-pub(crate) use seeded::is_active;
-#[cfg(any(test, feature = "mutations"))]
-pub use seeded::with;
-
-#[cfg(any(test, feature = "mutations"))]
-mod seeded {
-    use std::cell::Cell;
-
-    use super::Mutation;
-
-    impl Mutation {
-        /// Every rule.
-        pub const ALL: [Self; 14] = [
-            Self::HighWatermarkBelowMinIsr,
-            Self::HighWatermarkIgnoresPendingExpansion,
-            Self::LeaderCountsUndurable,
-            Self::ExpandBelowHighWatermark,
-            Self::ExpandBelowEpochStart,
-            Self::BrokerEpochIgnored,
-            Self::FollowerFetchesBeforeFlush,
-            Self::DivergenceIgnored,
-            Self::TruncatesToHighWatermark,
-            Self::FollowsOldLeader,
-            Self::StaleAnswerTaken,
-            Self::RetryNamesSuccessors,
-            Self::ExpandBelowLogStart,
-            Self::DeletionIgnoresElr,
-        ];
-    }
-
-    thread_local! {
-        static ACTIVE: Cell<Option<Mutation>> = const { Cell::new(None) };
-    }
-
-    pub(crate) fn is_active(mutation: Mutation) -> bool {
-        ACTIVE.get() == Some(mutation)
-    }
-
-    /// Runs `body` with the rule broken on this thread.
-    pub fn with<T>(mutation: Option<Mutation>, body: impl FnOnce() -> T) -> T {
-        ACTIVE.set(mutation);
-        let result = body();
-        ACTIVE.set(None);
-        result
-    }
 }

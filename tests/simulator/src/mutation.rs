@@ -122,10 +122,10 @@ pub fn all() -> Vec<Mutation> {
     ];
     #[cfg(feature = "mutations")]
     {
-        all.extend(klamm_replica::mutation::Mutation::ALL.map(Mutation::Replica));
-        all.extend(klamm_metadata::mutation::Mutation::ALL.map(Mutation::Metadata));
-        all.extend(klamm_log::mutation::Mutation::ALL.map(Mutation::Log));
-        all.extend(klamm_quorum::mutation::Mutation::ALL.map(Mutation::Quorum));
+        all.extend(klamm_replica::mutation::Mutation::ALL.iter().copied().map(Mutation::Replica));
+        all.extend(klamm_metadata::mutation::Mutation::ALL.iter().copied().map(Mutation::Metadata));
+        all.extend(klamm_log::mutation::Mutation::ALL.iter().copied().map(Mutation::Log));
+        all.extend(klamm_quorum::mutation::Mutation::ALL.iter().copied().map(Mutation::Quorum));
     }
     all
 }

@@ -7,6 +7,7 @@ use crate::workspace;
 
 /// A crate may use only crates before it.
 const ORDER: &[&str] = &[
+    "klamm-mutation",
     "klamm-records",
     "klamm-wire",
     "klamm-log",
@@ -24,6 +25,7 @@ const ORDER: &[&str] = &[
 
 /// Crates without IO, clocks, randomness and async.
 const PURE: &[&str] = &[
+    "klamm-mutation",
     "klamm-records",
     "klamm-wire",
     "klamm-replica",
