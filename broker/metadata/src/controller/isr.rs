@@ -15,7 +15,8 @@
 //!    unclean election, ends the eligibility of all.
 //! 4. The last known eligible replicas: who was complete and stopped uncleanly since the ISR was last large enough, the latest
 //!    at the end, and the last leader of a partition without one. The latest was complete when nobody else was any more. A
-//!    replica that came back with an empty disk stands before all others, as it has nothing.
+//!    replica that came back with an empty disk is none of them, as it has nothing, unless it is the only replica: where all
+//!    seem to have lost their disks, who really has is not known here, and only an unclean election makes one of them lead.
 //!
 //! The leader epoch rises when the leader changes or is to give up what it knows of its followers, as when a replica is
 //! removed, which may come back with an empty log; the partition epoch with every change.
@@ -212,7 +213,10 @@ impl PartitionChange<'_> {
         let concerned = |id: &i32| old.isr.contains(id) || old.elr.contains(id) || known.contains(id);
         if let Some(id) = self.lost_tail.filter(concerned) {
             known.retain(|other| *other != id);
-            known.insert(if self.lost_disk { 0 } else { known.len() }, id);
+            // Of what nobody else can have, an empty disk is as good as any.
+            if !self.lost_disk || self.assignment.replicas == [id] {
+                known.push(id);
+            }
         }
         known.retain(|id| self.assignment.contains(*id));
         known

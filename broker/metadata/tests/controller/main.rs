@@ -5,6 +5,7 @@
 mod brokers;
 mod cluster;
 mod configs;
+mod disks;
 mod disruption;
 mod disruption_properties;
 mod isr;

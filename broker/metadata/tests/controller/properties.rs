@@ -20,7 +20,7 @@ use crate::cluster::{Cluster, creatable, listener};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Register { id: i32, clean: bool, elsewhere: bool },
+    Register { id: i32, clean: bool, elsewhere: bool, other_disk: bool },
     Heartbeat { id: i32, behind: bool, fence: bool, stop: bool },
     Gone { id: i32 },
     AlterPartition { topic: usize, isr: Vec<i32>, epochs: i32, raw: bool },
@@ -45,8 +45,9 @@ fn step() -> impl Strategy<Value = Step> {
     let topic = 0..TOPICS.len();
     let target = prop::option::weighted(0.8, prop::collection::vec(-1..5i32, 0..4));
     prop_oneof![
-        3 => (id.clone(), any::<bool>(), any::<bool>())
-            .prop_map(|(id, clean, elsewhere)| Step::Register { id, clean, elsewhere }),
+        3 => (id.clone(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.3)).prop_map(
+            |(id, clean, elsewhere, other_disk)| Step::Register { id, clean, elsewhere, other_disk }
+        ),
         8 => (id.clone(), prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.2))
             .prop_map(|(id, behind, fence, stop)| Step::Heartbeat { id, behind, fence, stop }),
         3 => id.prop_map(|id| Step::Gone { id }),
@@ -78,9 +79,12 @@ fn take(cluster: &mut Cluster, step: Step) {
     let command = match step {
         Step::Wait { ms } => return cluster.advance_to(cluster.now_ms + ms),
         Step::NewController => return cluster.new_controller(),
-        Step::Register { id, clean, elsewhere } => {
+        Step::Register { id, clean, elsewhere, other_disk } => {
             let mut request = cluster.registration(id.max(0), if clean { cluster.epoch(id) } else { -1 });
             request.broker_id = id;
+            let known = cluster.image.broker(id).map(|broker| broker.directories.clone()).unwrap_or_default();
+            request.log_dirs =
+                if other_disk || known.is_empty() { vec![request.incarnation_id] } else { known };
             if elsewhere {
                 request.listeners = vec![listener(1)];
             }
@@ -206,8 +210,23 @@ fn configure(topic: usize, key: usize, operation: i8, value: i32) -> Command {
     })
 }
 
+/// Whoever lost its disks holds nothing, so that nobody waits for it and it leads nothing that another may hold.
+fn check_lost_disks(old: &Image, new: &Image) {
+    for change in Image::diff(old, new).brokers {
+        let (Some(was), Some(is)) = (&change.old, &change.new) else { continue };
+        if was.directories.is_empty() || is.directories.iter().any(|id| was.directories.contains(id)) {
+            continue;
+        }
+        for partition in new.topics().flat_map(|topic| topic.partitions.values()) {
+            let sets = [&partition.isr, &partition.elr, &partition.last_known_elr];
+            let is_forgotten = sets.iter().all(|ids| !ids.contains(&is.id));
+            assert!(is_forgotten || partition.replicas == [is.id], "{} lost its disk, {partition:?}", is.id);
+        }
+    }
+}
+
 /// Leaders, ISRs and eligible replicas are consistent with each other and with the brokers.
-fn check_image(image: &Image) {
+fn check_image(image: &Image, disks_were_lost: bool) {
     let unfenced = |id: &i32| image.broker(*id).is_some_and(|broker| !broker.fenced);
     for topic in image.topics() {
         for (index, partition) in &topic.partitions {
@@ -227,7 +246,8 @@ fn check_image(image: &Image) {
             assert!(!partition.isr.is_empty() || partition.leader == -1, "{at}");
             check_reassignment(image, partition, &at);
             assert!(
-                !partition.isr.is_empty()
+                disks_were_lost
+                    || !partition.isr.is_empty()
                     || !partition.elr.is_empty()
                     || !partition.last_known_elr.is_empty(),
                 "nobody could ever lead again, {at}"
@@ -281,14 +301,20 @@ proptest! {
     fn every_sequence_of_commands_keeps_the_invariants(steps in prop::collection::vec(step(), 1..80)) {
         let mut cluster = Cluster::of(3);
         cluster.create(creatable("a", 2, 3, &[("min.insync.replicas", "2")]));
+        let mut disks_were_lost = false;
         for step in steps {
             let before = cluster.image.clone();
+            let loses_disk = matches!(step, Step::Register { clean: false, other_disk: true, .. });
+            disks_were_lost |= loses_disk;
             let may_join = matches!(step, Step::AlterPartition { .. } | Step::CatchUp { .. });
             take(&mut cluster, step);
             if !may_join {
                 check_leaders(&before, &cluster.image);
             }
-            check_image(&cluster.image);
+            if loses_disk {
+                check_lost_disks(&before, &cluster.image);
+            }
+            check_image(&cluster.image, disks_were_lost);
             check_progress(&before, &cluster.image);
             prop_assert!(Image::diff(&cluster.image, &cluster.image.clone()).is_empty());
         }
