@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_log::{Checked, LogError, ReadError, SegmentCheck};
+use klamm_log::{Checked, EpochEntry, LogError, ReadError, SegmentCheck};
 use klamm_replica::{FollowerStart, FollowerState};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{mpsc, oneshot};
@@ -165,21 +165,24 @@ impl Partition {
     }
 
     fn damaged(self: &Arc<Self>, offset: i64) {
-        let is_new = {
-            let mut state = self.state.lock();
-            let is_new = matches!(state.damage, Damage::None | Damage::Suspected);
-            if is_new {
-                state.damage = Damage::Found { offset };
-            }
-            is_new
-        };
-        if is_new {
-            let partition = Arc::clone(self);
-            self.shared.runtime.spawn(async move { partition.give_up(offset).await });
+        if self.state.lock().note_damage(offset) {
+            self.report();
         }
     }
 
-    async fn give_up(self: Arc<Self>, offset: i64) {
+    /// Tells the controller of a copy whose epochs have been found to be damaged.
+    pub(super) fn epoch_is_impossible(self: &Arc<Self>, entry: EpochEntry) {
+        let EpochEntry { epoch, start_offset: offset } = entry;
+        error!(topic = %self.topic, partition = self.index, epoch, offset, "no leader has had this epoch yet: damaged on disk; nothing from this offset on is trusted");
+        self.report();
+    }
+
+    fn report(self: &Arc<Self>) {
+        let partition = Arc::clone(self);
+        self.shared.runtime.spawn(async move { partition.give_up().await });
+    }
+
+    async fn give_up(self: Arc<Self>) {
         while !self.state.lock().role.is_gone() {
             let (reply, answer) = oneshot::channel();
             let report = DamageReport { topic_id: self.topic_id, partition: self.index, reply };
@@ -189,8 +192,10 @@ impl Partition {
             match answer.await {
                 Ok(Some(leader_epoch)) => {
                     return self.change(|state, _, wakeups| {
-                        state.damage = Damage::GivenUp { offset, leader_epoch };
-                        self.repair(state, wakeups);
+                        if let Damage::Found { offset } = state.damage {
+                            state.damage = Damage::GivenUp { offset, leader_epoch };
+                            self.repair(state, wakeups);
+                        }
                     });
                 }
                 Ok(None) => tokio::time::sleep(ASK_AGAIN).await,
@@ -225,6 +230,41 @@ impl Partition {
             state.mark_dirty(wakeups);
             wakeups.follow = Some(Follow::Leader(leader));
         }
+    }
+}
+
+impl State {
+    /// Takes note of damage; true if there was none and the controller is to be told.
+    fn note_damage(&mut self, offset: i64) -> bool {
+        match &mut self.damage {
+            Damage::None | Damage::Suspected => {
+                self.damage = Damage::Found { offset };
+                true
+            }
+            Damage::Found { offset: known } | Damage::GivenUp { offset: known, .. } => {
+                *known = offset.min(*known);
+                false
+            }
+        }
+    }
+
+    /// Compares the leader epochs that were on the disk with the partition's, once: those of the metadata only rise, and what has
+    /// come since is of leaders that the metadata names. An epoch lies outside a batch's checksum, so where the epoch checkpoint is
+    /// damaged, too, a flipped bit is believed. As a follower such a log seems to be ahead of old metadata and waits for newer; as
+    /// a leader it takes no record of an earlier epoch.
+    ///
+    /// The metadata must have the registration of this very process. Every epoch in the log was in the metadata of the process
+    /// that wrote it, so committed before that process ended and this one registered. No log of an earlier quorum is taken
+    /// for damaged: with the quorum its topics are gone, and topics founded anew have other ids, so that its directories end as
+    /// strays; one that has lost its id as well is not compared. Only where most controllers were put back to older copies of their own
+    /// disks do the metadata lack epochs that there were. Then replicas are cut to what the metadata know, one after another
+    /// and never the last in sync; what only others had written meanwhile is lost, as everything is that such metadata lack.
+    pub(super) fn compare_epochs(&mut self, leader_epoch: i32, wakeups: &mut Wakeups) {
+        if !std::mem::replace(&mut self.doubts_epochs, false) {
+            return;
+        }
+        let impossible = self.log.epochs().iter().find(|entry| entry.epoch > leader_epoch).copied();
+        wakeups.impossible_epoch = impossible.filter(|entry| self.note_damage(entry.start_offset));
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) struct State {
     /// The last write found no space: appends are refused until one succeeds.
     pub disk_full: bool,
     pub damage: Damage,
+    /// The leader epochs that were on the disk have not been compared with the metadata yet.
+    pub doubts_epochs: bool,
     pub membership: Counted,
     /// The checkpoint files may say more of this log than it holds.
     pub is_overstated: bool,
@@ -87,6 +89,7 @@ impl Partition {
             counts_durable: settings.counts_durable,
             stamps_append_time: settings.stamps_append_time(),
             damage: Damage::None,
+            doubts_epochs: true,
             membership: Counted { leader_epoch: -1, is_counted_on: true },
             is_overstated: known.is_outdated || known.recovery_point > log.end_offset(),
             high_watermark: known.high_watermark.clamp(log.start_offset(), log.end_offset()),

@@ -79,6 +79,8 @@ pub(super) struct Assignment<'a> {
     /// Whether the metadata's registration of this broker is this very process. Before that, it may name as leader the
     /// process that was here before, whose followers fetched what this one perhaps no longer has.
     pub is_registered: bool,
+    /// Whether the metadata has every leader epoch that there was before this process.
+    pub knows_epochs: bool,
 }
 
 impl Assignment<'_> {
@@ -103,6 +105,9 @@ impl State {
         }
         let is_counted_on = [&meta.isr, &meta.elr].iter().any(|list| list.contains(&assignment.local));
         self.membership = Counted { leader_epoch: meta.leader_epoch, is_counted_on };
+        if assignment.knows_epochs {
+            self.compare_epochs(meta.leader_epoch, wakeups);
+        }
         let leads = meta.leader == assignment.local && assignment.is_registered;
         let is_same_role = match &self.role {
             Role::Leader(_) => leads,

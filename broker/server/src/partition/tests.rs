@@ -3,6 +3,7 @@
 mod behind;
 mod cluster;
 mod deletions;
+mod epochs;
 mod faults;
 mod flips;
 mod groups;

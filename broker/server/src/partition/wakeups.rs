@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use klamm_log::EpochEntry;
 use klamm_replica::{AlterPartition, AlterPartitionOutcome};
 use tokio::sync::oneshot;
 
@@ -23,6 +24,8 @@ pub(super) struct Wakeups {
     pub write: bool,
     /// A proposal for the controller.
     pub proposal: Option<AlterPartition>,
+    /// The copy is damaged where this epoch begins, which nobody knew.
+    pub impossible_epoch: Option<EpochEntry>,
     /// What the fetchers have to know.
     pub follow: Option<Follow>,
     /// The log directory failed.
@@ -44,6 +47,9 @@ impl Wakeups {
         }
         if let Some(proposal) = self.proposal {
             propose(partition, proposal);
+        }
+        if let Some(entry) = self.impossible_epoch {
+            partition.epoch_is_impossible(entry);
         }
         if let Some(reason) = self.directory_failed {
             partition.shared.fail_directory(reason);

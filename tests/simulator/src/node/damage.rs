@@ -97,6 +97,22 @@ impl Replica {
         }
     }
 
+    /// Compares the leader epochs that were on the disk with the partition's, once: one above that no leader has had.
+    pub(super) fn compare_epochs(&mut self, leader_epoch: i32) {
+        if !std::mem::replace(&mut self.doubts_epochs, false) {
+            return;
+        }
+        let Some(impossible) = self.log.epochs().iter().find(|entry| entry.epoch > leader_epoch) else {
+            return;
+        };
+        match &mut self.damage {
+            Damage::None => self.damage = Damage::Found(impossible.start_offset),
+            Damage::Found(offset) | Damage::GivenUp { offset, .. } => {
+                *offset = impossible.start_offset.min(*offset);
+            }
+        }
+    }
+
     fn first_damage(&mut self) -> Option<i64> {
         while let Some(mut check) = self.log.plan_check() {
             loop {
@@ -135,6 +151,91 @@ impl Replica {
             self.role = Role::Follower(FollowerState::new(start));
             sparks.assigned_to = usize::try_from(leader).ok();
             self.mark_dirty(sparks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use klamm_log::{Log, LogConfig, OpenOptions, SimDisk};
+    use klamm_metadata::Partition;
+    use klamm_records::BatchBuilder;
+
+    use super::*;
+    use crate::node::role::Assignment;
+
+    /// A replica with one record of each of these leader epochs.
+    fn replica(epochs: &[i32]) -> Replica {
+        let disk = Arc::new(SimDisk::new(1));
+        let dir = PathBuf::from("/data/t-0");
+        let (mut log, _) = Log::open(disk, dir, LogConfig::default(), OpenOptions::default()).unwrap();
+        for epoch in epochs {
+            let mut batch = BatchBuilder::new(0);
+            batch.push(0, None, Some(b"record"), &[]).unwrap();
+            log.append_as_leader(batch.finish().unwrap(), *epoch, 0).unwrap();
+        }
+        log.flush().unwrap();
+        Replica::new(log, 0)
+    }
+
+    fn assign(replica: &mut Replica, leader: i32, leader_epoch: i32, knows_epochs: bool) {
+        let partition =
+            Partition { replicas: vec![0, 1], isr: vec![0, 1], leader, leader_epoch, ..Partition::default() };
+        let assignment = Assignment {
+            local: 0,
+            partition: &partition,
+            min_isr: 1,
+            eligible: vec![(0, 7), (1, 8)],
+            is_registered: knows_epochs,
+            knows_epochs,
+        };
+        replica.assign(&assignment, 0, &mut Sparks::default());
+    }
+
+    #[test]
+    fn an_epoch_that_no_leader_had_is_damage_once_the_metadata_are_not_older() {
+        for leader in [0, 1] {
+            let mut replica = replica(&[3, 3, 4, 260]);
+            assign(&mut replica, leader, 4, false);
+            assert_eq!(replica.damage, Damage::None, "perhaps the metadata are of the past");
+            assign(&mut replica, leader, 4, true);
+            assert_eq!(replica.damage, Damage::Found(3), "led by {leader}");
+            assert_eq!(replica.examine(&mut Sparks::default()), Some(3), "until it is given up");
+        }
+    }
+
+    #[test]
+    fn it_is_cut_once_and_then_fetched_again() {
+        let mut replica = replica(&[3, 4, 260, 260]);
+        assign(&mut replica, 1, 4, true);
+        replica.damage = Damage::GivenUp { offset: 2, leader_epoch: 4 };
+        replica.counted = (5, false);
+        replica.repair(&mut Sparks::default());
+        assert_eq!((replica.damage, replica.log.end_offset()), (Damage::None, 2));
+        assert_eq!(replica.log.latest_epoch(), Some(4));
+        let Role::Follower(follower) = &replica.role else { panic!("{:?}", replica.role) };
+        assert!(matches!(follower.next_fetch(0), klamm_replica::NextFetch::Now(_)));
+    }
+
+    #[test]
+    fn epochs_that_leaders_had_are_no_damage_and_looked_at_once() {
+        let mut replica = replica(&[3, 4]);
+        assign(&mut replica, 1, 4, true);
+        assert_eq!(replica.damage, Damage::None);
+        assign(&mut replica, 1, 3, true);
+        assert_eq!(replica.damage, Damage::None, "what came since is of leaders that the metadata name");
+    }
+
+    #[test]
+    fn damage_that_is_known_stays_where_it_begins_first() {
+        for (known, begins) in [(1, 1), (9, 2)] {
+            let mut replica = replica(&[3, 4, 260]);
+            replica.damage = Damage::Found(known);
+            assign(&mut replica, 1, 4, true);
+            assert_eq!(replica.damage, Damage::Found(begins));
         }
     }
 }

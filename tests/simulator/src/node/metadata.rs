@@ -104,10 +104,13 @@ impl Node {
             else {
                 continue;
             };
-            if self.replica(key).is_none()
-                && let Err(error) = self.open_replica(key, Some(change.topic.id), out)
-            {
-                self.directory_failed(format!("cannot open partition {key}: {error}"), out);
+            if self.replica(key).is_some() {
+                continue;
+            }
+            match self.open_replica(key, Some(change.topic.id), out) {
+                // It is new, or its directory does not say whose it is.
+                Ok(()) => drop(self.change(key, out, |replica, _, _| replica.doubts_epochs = false)),
+                Err(error) => self.directory_failed(format!("cannot open partition {key}: {error}"), out),
             }
         }
     }
@@ -147,6 +150,7 @@ impl Node {
             min_isr: self.topology.min_isr.min(meta.replication_factor()),
             eligible: meta.replicas.iter().filter_map(active).collect(),
             is_registered: self.is_registered(image),
+            knows_epochs: self.is_registered(image) && !image.has_skipped_records(),
         };
         self.change(key, out, |replica, now_ms, sparks| {
             replica.assign(&assignment, now_ms, sparks);

@@ -63,6 +63,8 @@ pub(crate) struct Replica {
     /// Those who wait for the low watermark.
     pub(super) deletions: Vec<Waiter>,
     pub(super) damage: Damage,
+    /// The leader epochs that were on the disk have not been compared with the metadata yet.
+    pub(super) doubts_epochs: bool,
     /// The leader epoch of the metadata, and whether it counts on this copy.
     pub(super) counted: (i32, bool),
     /// The log ends below its stored recovery point, or has: that would vouch for what comes next.
@@ -126,6 +128,7 @@ impl Replica {
             acks: VecDeque::new(),
             deletions: Vec::new(),
             damage: Damage::None,
+            doubts_epochs: true,
             counted: (-1, true),
             outdated_point: false,
             checked_to: 0,

@@ -20,6 +20,8 @@ pub(super) struct Assignment<'a> {
     pub eligible: Vec<(i32, i64)>,
     /// Whether the metadata's registration of this node is this very process.
     pub is_registered: bool,
+    /// Whether the metadata has every leader epoch that there was before this process.
+    pub knows_epochs: bool,
 }
 
 impl Assignment<'_> {
@@ -44,6 +46,9 @@ impl Replica {
         }
         let is_counted_on = [&meta.isr, &meta.elr].iter().any(|list| list.contains(&assignment.local));
         self.counted = (meta.leader_epoch, is_counted_on);
+        if assignment.knows_epochs {
+            self.compare_epochs(meta.leader_epoch);
+        }
         let is_own = meta.leader == assignment.local;
         let leads = is_own && (assignment.is_registered || is_active(Mutation::LeadsBeforeRegistration));
         let is_same_role = match &self.role {

@@ -122,7 +122,11 @@ impl Replicas {
             topic_id: Some(topic.id),
         };
         match self.open(existing) {
-            Ok(partition) => self.insert(partition),
+            Ok(partition) => {
+                // It is new, or its directory does not say whose it is: perhaps a topic's of a quorum that was lost.
+                partition.state.lock().doubts_epochs = false;
+                self.insert(partition);
+            }
             Err(error) => self
                 .shared
                 .fail_directory(format!("cannot open {}-{}: {error:#}", topic.name, change.partition)),
@@ -156,6 +160,7 @@ impl Replicas {
             eligible: meta.replicas.iter().filter_map(active).collect(),
             lag_time_max_ms: self.lag_time_max_ms,
             is_registered: self.is_registered(image),
+            knows_epochs: self.is_registered(image) && !image.has_skipped_records(),
         };
         partition.is_in_sync.store(meta.isr.contains(&self.node_id), Ordering::Relaxed);
         let was = partition.led_epoch();
