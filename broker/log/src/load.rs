@@ -283,7 +283,10 @@ impl Loader<'_> {
         mut indexed: bool,
         loaded: &mut Loaded,
     ) -> Result<(), ScanError> {
-        while let Some(found) = scan.next()? {
+        // What lies behind is removed, so that it may be damaged: a copy is cut where its damage begins.
+        while walked.next_offset < self.limits.stop_at
+            && let Some(found) = scan.next()?
+        {
             let wrong = self.judge(scan, &found)?;
             let header = &found.header;
             let is_followed = indexed || is_followed(scan, &found, walked)?;

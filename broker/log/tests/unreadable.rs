@@ -101,3 +101,18 @@ fn a_truncation_forgets_the_largest_times_of_what_it_cuts() {
     let largest = log.max_timestamp_offset().expect("reads").expect("there is one");
     assert_eq!((largest.timestamp, largest.offset), (8, 8));
 }
+
+/// Bases lie outside of checksums, so one that is too high looks like a gap until the next batch does not follow it.
+#[test]
+fn a_log_can_be_cut_where_its_damage_begins_whatever_that_is() {
+    for (at, bit) in [(7, 8), (16, 1), (40, 1), (4, 0x40)] {
+        let (sim, _, mut log) = written_log(|index| index);
+        let (offset, position, _) = batch_within(&log);
+        sim.corrupt(&first_segment(), position + at, bit).expect("flips");
+        log.truncate_to(offset).unwrap_or_else(|error| panic!("byte {at}: {error}"));
+        assert_eq!(log.end_offset(), offset, "byte {at}");
+        log.append_as_leader(batch(1, 200, 1), 0, 0).expect("goes on");
+        write_all(&mut log);
+        assert_eq!(support::read_all(&log, 0, 1 << 20).len() as i64, offset + 1);
+    }
+}
