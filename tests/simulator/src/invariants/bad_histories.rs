@@ -236,6 +236,10 @@ fn p1_two_values_acknowledged_at_one_offset() {
 fn p2_an_acknowledged_record_that_a_consumer_never_saw() {
     let history = vec![acked(1, 0, 0), acked(2, 1, 1), polled(0, &[(0, 1)]), End];
     assert_eq!(violated(history), "P2 everything seen");
+    let skipped = Client(ClientEvent::Skipped { consumer: 2, partition: 0, start: 1 });
+    let mut history = vec![acked(1, 0, 0), acked(2, 1, 1)];
+    history.extend(deleted(1).into_iter().chain([skipped, End]));
+    assert_eq!(violated(history), "P2 everything seen", "only one was deleted");
 }
 
 #[test]

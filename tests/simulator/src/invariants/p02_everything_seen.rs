@@ -1,4 +1,4 @@
-//! P2: after the final catch-up every consumer has seen every acknowledged record.
+//! P2: after the final catch-up every consumer has seen every acknowledged record that was not deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,13 @@ pub(super) struct EverythingSeen {
     acked: BTreeSet<(usize, i64)>,
     /// Offsets that a consumer has seen, as ranges that grow: it may skip none (P8).
     seen: BTreeMap<(usize, usize), i64>,
+}
+
+impl EverythingSeen {
+    fn is_at(&mut self, consumer: usize, partition: usize, position: i64) {
+        let seen = self.seen.entry((consumer, partition)).or_default();
+        *seen = (*seen).max(position);
+    }
 }
 
 impl Invariant for EverythingSeen {
@@ -24,9 +31,10 @@ impl Invariant for EverythingSeen {
             }
             ClientEvent::Polled { consumer, partition, records, .. } => {
                 let end = records.last().map_or(0, |(offset, _)| offset + 1);
-                let seen = self.seen.entry((*consumer, *partition)).or_default();
-                *seen = (*seen).max(end);
+                self.is_at(*consumer, *partition, end);
             }
+            // That somebody wanted this deleted is P21.
+            ClientEvent::Skipped { consumer, partition, start } => self.is_at(*consumer, *partition, *start),
             _ => {}
         }
         Ok(())
