@@ -142,14 +142,14 @@ fn flip(data: &Path, number: usize, run: &mut Run) -> Result<Flip> {
     Ok(flip)
 }
 
-/// All files below a folder that hold anything.
+/// All files below a folder that hold anything, but for what a process was about to write when it was killed: nobody reads that.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             found.extend(files(&path)?);
-        } else if path.metadata()?.len() > 0 {
+        } else if path.metadata()?.len() > 0 && path.extension().is_none_or(|last| last != "tmp") {
             found.push(path);
         }
     }
