@@ -93,6 +93,7 @@ caught! {
     old_producer_epoch_appended: "OldProducerEpochAppended" within 20 seeds from 0 with "" by "P18" | "P20";
     deletion_acknowledged_at_once: "DeletionAcknowledgedAtOnce" within 20 seeds from 0 with "Deletions,Cut,Pause,Crash,Loss" by "P21";
     deletion_ignores_elr: "DeletionIgnoresElr" within 200 seeds from 0 with "Deletions,Cut,Pause,Crash,Shutdown" by "P21";
-    expand_below_log_start: "ExpandBelowLogStart" within 40 seeds from 720 with "Deletions,Reassignment,Crash,Cut,Loss" by "P21";
+    expand_below_log_start: "ExpandBelowLogStart" within 20 seeds from 370 with "Deletions,Reassignment,Crash,Cut,Loss" by "P21";
+    producers_not_handed_over: "ProducersNotHandedOver" within 40 seeds from 0 with "Deletions,Crash,Power,Cut,Shutdown,Loss" by "P20";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }
