@@ -17,7 +17,7 @@ use self::place::{is_followed, out_of_line};
 use self::repair::settle_segment;
 use self::walk_start::WalkStart;
 use crate::check::Ending;
-use crate::disk::{Disk, OpenMode, is_unreadable, read_file, remove_if_exists};
+use crate::disk::{Disk, OpenMode, remove_if_exists};
 use crate::epochs::{EpochCache, EpochEntry, contradiction};
 use crate::files::SegmentFiles;
 use crate::producer::ProducerStates;
@@ -157,12 +157,9 @@ impl Loader<'_> {
         let usable = |offset: &i64| *offset == first || (first..=self.limits.trusted).contains(offset);
         for offset in loaded.snapshots.iter().rev().copied().filter(usable) {
             let path = self.path(offset, names::SNAPSHOT);
-            let contents = match read_file(&**self.disk, &path) {
-                // One before it is as good; it only takes longer.
-                Err(error) if is_unreadable(&error) => continue,
-                contents => contents.map_err(LogError::io("read", &path))?,
-            };
-            if let Some(producers) = snapshot::decode(&contents) {
+            let read = snapshot::read(&**self.disk, &path).map_err(LogError::io("read", &path))?;
+            // If not, one before it is as good; it only takes longer.
+            if let Some(producers) = read {
                 loaded.producers = producers;
                 loaded.resumed_at = offset;
                 return Ok(());

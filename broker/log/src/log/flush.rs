@@ -98,9 +98,7 @@ impl Log {
     pub fn close(&mut self) -> Result<(), LogError> {
         self.require_idle()?;
         if self.changed {
-            if !self.lacks_producers() {
-                self.snapshot_producers(self.end_offset);
-            }
+            self.snapshot_known_producers();
             if let Some(active) = self.segments.last_mut().filter(|active| active.size > 0) {
                 active.close();
             }

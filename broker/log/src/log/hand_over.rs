@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::Log;
-use crate::disk::{is_unreadable, read_file, remove_if_exists};
+use crate::disk::remove_if_exists;
 use crate::producer::snapshot;
 use crate::{LogError, names};
 
@@ -36,15 +36,19 @@ impl Log {
         true
     }
 
+    /// Stores what is known of the producers at the end, unless that is still to be asked for.
+    pub(super) fn snapshot_known_producers(&mut self) {
+        if !self.lacks_producers() {
+            self.snapshot_producers(self.end_offset);
+        }
+    }
+
     /// A log without segments knows what the snapshot at its start tells. Others are of a log that is gone.
     pub(super) fn restore_producers(&mut self, snapshots: &[i64]) -> Result<(), LogError> {
         for offset in snapshots.iter().copied() {
             let path = self.path(offset, names::SNAPSHOT);
-            let contents = match read_file(&*self.disk, &path) {
-                Err(error) if is_unreadable(&error) => Vec::new(),
-                contents => contents.map_err(LogError::io("read", &path))?,
-            };
-            match snapshot::decode(&contents).filter(|_| offset == self.start_offset) {
+            let read = snapshot::read(&*self.disk, &path).map_err(LogError::io("read", &path))?;
+            match read.filter(|_| offset == self.start_offset) {
                 Some(producers) => (self.producers, self.snapshots) = (producers, vec![offset]),
                 None => remove_if_exists(&*self.disk, &path).map_err(LogError::io("remove", &path))?,
             }

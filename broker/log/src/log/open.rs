@@ -228,10 +228,7 @@ impl Log {
             self.flush_to = Some(self.end_offset);
             self.unsynced_names.inside = true;
             self.changed = true;
-            // What is not known is asked for.
-            if !self.lacks_producers() {
-                self.snapshot_producers(self.end_offset);
-            }
+            self.snapshot_known_producers();
         } else {
             self.durable_end = self.end_offset;
             self.segments.iter_mut().for_each(|segment| segment.unsynced = false);

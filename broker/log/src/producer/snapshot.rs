@@ -5,10 +5,13 @@
 //! is an entry of its own, oldest first: who knows one entry a producer, as Kafka does, takes the last.
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 
 use bytes::{Buf, BufMut};
 
 use super::{ProducerBatch, ProducerEntry, ProducerStates};
+use crate::disk::{Disk, is_unreadable, read_file};
 
 const VERSION: i16 = 1;
 const HEADER: usize = 6;
@@ -46,7 +49,15 @@ fn encode_entry(body: &mut Vec<u8>, id: i64, entry: &ProducerEntry, batch: Optio
     body.put_i64(entry.transaction_start.unwrap_or(NO_TRANSACTION));
 }
 
-/// Reads the file's contents; `None` if they are damaged or of another version.
+/// Reads a file; `None` if the disk cannot, or its contents are damaged or of another version.
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<ProducerStates>> {
+    match read_file(disk, path) {
+        Err(error) if is_unreadable(&error) => Ok(None),
+        contents => Ok(decode(&contents?)),
+    }
+}
+
+/// Decodes the file's contents; `None` if they are damaged or of another version.
 pub(crate) fn decode(contents: &[u8]) -> Option<ProducerStates> {
     let mut header = contents.get(..HEADER)?;
     let mut body = contents.get(HEADER..)?;
