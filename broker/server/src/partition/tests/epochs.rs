@@ -6,9 +6,10 @@ use klamm_log::{Disk, OpenMode};
 use klamm_records::batches;
 
 use super::cluster::{Cluster, TOPIC};
-use super::{batch, consumer_at, eventually};
+use super::rot::{bytes_of, produce};
+use super::{consumer_at, eventually};
+use crate::partition::Partition;
 use crate::partition::damage::Damage;
-use crate::partition::{Acks, Partition};
 
 const SEGMENT: &str = "/data/orders-0/00000000000000000000.log";
 const EPOCHS: &str = "/data/orders-0/leader-epoch-checkpoint";
@@ -26,17 +27,6 @@ async fn filled(brokers: &[i32]) -> Cluster {
         produce(&cluster, 0, records).await;
     }
     cluster
-}
-
-async fn produce(cluster: &Cluster, broker: i32, records: usize) {
-    let ack = cluster.partition(broker).append_leader(batch(records), Acks::All).unwrap().ack;
-    let acked = tokio::time::timeout(std::time::Duration::from_secs(20), ack.expect("waits")).await;
-    acked.expect("acknowledged in time").unwrap().unwrap();
-}
-
-fn bytes_of(cluster: &Cluster, broker: i32) -> Option<bytes::Bytes> {
-    let partition = cluster.partition(broker);
-    partition.read_for_replay(0, 1 << 20, partition.log_end_offset()).ok().map(|(bytes, _)| bytes)
 }
 
 fn leader_epoch(cluster: &Cluster) -> i32 {

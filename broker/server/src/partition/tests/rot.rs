@@ -13,7 +13,7 @@ use crate::partition::{Acks, Fetched, Partition, file_range};
 
 const SEGMENT: &str = "/data/orders-0/00000000000000000000.log";
 
-async fn produce(cluster: &Cluster, broker: i32, records: usize) {
+pub(super) async fn produce(cluster: &Cluster, broker: i32, records: usize) {
     if let Some(ack) = cluster.partition(broker).append_leader(batch(records), Acks::All).unwrap().ack {
         let acked = tokio::time::timeout(std::time::Duration::from_secs(20), ack).await;
         acked.expect("acknowledged in time").unwrap().unwrap();
@@ -29,7 +29,7 @@ async fn filled(brokers: &[i32]) -> Cluster {
     cluster
 }
 
-fn bytes_of(cluster: &Cluster, broker: i32) -> Option<bytes::Bytes> {
+pub(super) fn bytes_of(cluster: &Cluster, broker: i32) -> Option<bytes::Bytes> {
     let partition = cluster.partition(broker);
     partition.read_for_replay(0, 1 << 20, partition.log_end_offset()).ok().map(|(bytes, _)| bytes)
 }
