@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::disk::{Disk, OpenMode, write_all_at};
+use crate::disk::{Disk, OpenMode, remove_if_exists, write_all_at};
 use crate::names::{TMP_SUFFIX, with_suffix};
 use crate::sums;
 
@@ -11,7 +11,7 @@ use crate::sums;
 ///
 /// # Errors
 /// The file system refused; the old contents are still there, and perhaps a part of the new under a temporary name, which
-/// the next call takes over.
+/// the next call replaces.
 pub fn replace(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     rename_into_place(disk, path, contents, true)?;
     sync_parent(disk, path)
@@ -26,6 +26,10 @@ pub(crate) fn replace_sealed(disk: &dyn Disk, path: &Path, contents: &[u8]) -> i
 /// Replaces `path`; the new name is durable once the directory is synced, the contents are if `sync` says so.
 pub(crate) fn rename_into_place(disk: &dyn Disk, path: &Path, contents: &[u8], sync: bool) -> io::Result<()> {
     let temporary = with_suffix(path, TMP_SUFFIX);
+    if !sync {
+        // One that a crash left: a power loss could bring back what it held, under the new name.
+        remove_if_exists(disk, &temporary)?;
+    }
     let file = disk.open(&temporary, OpenMode::Replace)?;
     write_all_at(&*file, &[contents], 0)?;
     if sync {

@@ -132,7 +132,7 @@ impl LogDir {
         let found = meta_properties::read(&*disk, path)?;
         let created = found.is_none();
         let (identity, identity_seal) = match found {
-            Some((found, seal)) => (found.check(path, &owner)?, seal),
+            Some((found, seal)) => (found.check(path, &owner)?.confirm(&*disk, path)?, seal),
             None => (meta_properties::create(&*disk, path, &owner)?, Seal::Sound),
         };
         let previous_broker_epoch = clean_shutdown::take(&*disk, path)?;

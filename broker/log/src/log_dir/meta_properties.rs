@@ -55,18 +55,36 @@ pub(super) fn create(disk: &dyn Disk, dir: &Path, owner: &Owner<'_>) -> Result<M
     }
     let cluster_id = owner.cluster_id.ok_or_else(|| LogDirError::NoClusterId(dir.to_path_buf()))?.to_string();
     let (node_id, directory_id) = (owner.node_id, owner.new_directory_id);
-    let encoded = URL_SAFE_NO_PAD.encode(directory_id.as_bytes());
-    let text = format!("cluster.id={cluster_id}\ndirectory.id={encoded}\nnode.id={node_id}\nversion=1\n");
-    // Before the file: who finds it takes the directory itself for durable.
-    if let Some(parent) = dir.parent() {
-        disk.sync_dir(parent).map_err(LogDirError::io("sync", parent))?;
-    }
-    let path = dir.join(NAME);
-    atomic_file::replace_sealed(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))?;
-    Ok(MetaProperties { cluster_id, node_id, directory_id })
+    let created = MetaProperties { cluster_id, node_id, directory_id };
+    created.write(disk, dir)?;
+    Ok(created)
 }
 
 impl MetaProperties {
+    /// Writes it durably, and the directory itself.
+    fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), LogDirError> {
+        let Self { cluster_id, node_id, directory_id } = self;
+        let encoded = URL_SAFE_NO_PAD.encode(directory_id.as_bytes());
+        let text =
+            format!("cluster.id={cluster_id}\ndirectory.id={encoded}\nnode.id={node_id}\nversion=1\n");
+        // Before the file: who finds it takes the directory itself for durable.
+        if let Some(parent) = dir.parent() {
+            disk.sync_dir(parent).map_err(LogDirError::io("sync", parent))?;
+        }
+        let path = dir.join(NAME);
+        atomic_file::replace_sealed(disk, &path, text.as_bytes()).map_err(LogDirError::io("write", &path))
+    }
+
+    /// Whoever wrote what is there may have been told that it is not durable, and a sync that is asked for again says nothing of
+    /// what an earlier one did not write. So it is written again until the directory holds anything, which it does only once it
+    /// has been opened.
+    pub(super) fn confirm(self, disk: &dyn Disk, dir: &Path) -> Result<Self, LogDirError> {
+        if partitions::list(disk, dir)?.is_empty() {
+            self.write(disk, dir)?;
+        }
+        Ok(self)
+    }
+
     /// Refuses a directory of another owner.
     pub(super) fn check(self, dir: &Path, owner: &Owner<'_>) -> Result<Self, LogDirError> {
         let path = dir.to_path_buf();

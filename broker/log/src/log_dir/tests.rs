@@ -45,6 +45,31 @@ fn a_directory_whose_creation_failed_half_way_is_durable_once_it_opens() {
 }
 
 #[test]
+fn a_directory_whose_creation_failed_half_way_has_one_identity_whatever_power_loss_leaves() {
+    for seed in 0..2_000 {
+        let disk = SimDisk::new(seed);
+        let failing = seed % 4;
+        match failing {
+            3 => disk.fail_writes(1),
+            syncs => disk.fail_syncs_after(syncs as u32, 1),
+        }
+        let mut identity = None;
+        for start in 0..5 {
+            let new_directory_id = Uuid::from_u128(start);
+            match open(&disk, Owner { new_directory_id, ..owner(Some("cluster-a"), 4) }) {
+                Ok(dir) => {
+                    assert_eq!(dir.directory_id(), *identity.get_or_insert(dir.directory_id()), "seed {seed}");
+                }
+                Err(error) => assert!(start == 0, "seed {seed}: start {start}: {error}"),
+            }
+            if seed >> start & 4 != 0 {
+                disk.power_loss();
+            }
+        }
+    }
+}
+
+#[test]
 fn a_directory_of_another_cluster_or_node_is_refused_with_both_ids() {
     let disk = SimDisk::new(3);
     drop(open(&disk, owner(Some("cluster-a"), 4)).expect("new"));
