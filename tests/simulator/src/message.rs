@@ -8,6 +8,7 @@ use klamm_metadata::controller::{Command, Reply};
 use klamm_replica::{EpochEnd, FetchPosition};
 use klamm_wire::ErrorCode;
 
+use crate::party::Party;
 use crate::quorum::Entry;
 
 /// Index of a partition in the topology.
@@ -25,6 +26,14 @@ pub(crate) struct FetchPart {
     pub log_start: i64,
     /// Whether the follower is to be told of the producers of what was deleted.
     pub lacks_producers: bool,
+}
+
+/// Who sent a batch, as which request, and on which of its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub party: Party,
+    pub id: u64,
+    pub connection: u32,
 }
 
 /// A leader's answer about one partition.
@@ -52,8 +61,8 @@ pub(crate) enum Message {
     Fetched { id: u64, parts: Vec<(Key, FetchPosition, Served)> },
     /// A producer sends one batch with acks=all. `connection` counts the producer's connections to that node.
     Produce { id: u64, key: Key, connection: u32, batch: Bytes },
-    /// The first offset, or why not.
-    Produced { id: u64, outcome: Result<i64, ErrorCode> },
+    /// The first offset, or why not, on the connection that the batch came on.
+    Produced { id: u64, connection: u32, outcome: Result<i64, ErrorCode> },
     /// A consumer reads.
     Read { id: u64, key: Key, position: FetchPosition },
     /// What it gets.

@@ -100,8 +100,8 @@ impl Network {
         self.cuts.is_empty() || !self.cuts.contains_key(&(from, to))
     }
 
-    /// When the message arrives. Requests of a producer keep their order, as on a TCP connection; a lost one breaks the
-    /// connection.
+    /// When the message arrives. Requests of a producer keep their order, and so do their answers, as on a TCP connection; a lost
+    /// one breaks the connection.
     pub(crate) fn send(
         &mut self,
         random: &mut Random,
@@ -118,7 +118,7 @@ impl Network {
         let at = now + self.travel(random) + self.connections.lateness(to);
         let at = if self.weather.reorders { at } else { self.in_order(from, to, at) };
         let at = at + self.held_back(random, handling, message);
-        if let Message::Produce { connection, .. } = message {
+        if let Message::Produce { connection, .. } | Message::Produced { connection, .. } = message {
             return [self.stream((from, to, *connection), at, is_lost), None];
         }
         if is_lost {

@@ -40,7 +40,7 @@ pub(crate) use start::DATA_DIR;
 use start::Process;
 
 use crate::disk::FusedDisk;
-use crate::message::{Key, Message};
+use crate::message::{Key, Message, Sender};
 use crate::mutation::{Mutation, is_active};
 use crate::outbox::{Outbox, Touch};
 use crate::party::Party;
@@ -169,7 +169,9 @@ impl Node {
                 self.fetch_requested(from, id, broker_epoch, max_wait_ms, parts, out);
             }
             Message::Fetched { id, parts } => self.fetch_answered(from, id, parts, out),
-            Message::Produce { id, key, batch, .. } => self.produce(from, id, key, &batch, out),
+            Message::Produce { id, key, connection, batch } => {
+                self.produce(Sender { party: from, id, connection }, key, &batch, out);
+            }
             Message::Read { id, key, position } => self.read(from, id, key, position, out),
             Message::List { id, key, leader_epoch } => self.list(from, id, key, leader_epoch, out),
             Message::DeleteRecords { id, key, offset, timeout_ms } => {

@@ -195,6 +195,12 @@ impl Producer {
             pending.state = State::Sent(id);
             pending.attempts += 1;
             self.sent.insert(id, Sent { key, sequence: pending.sequence, node, at: now });
+            let (producer, sequence) = (self.id, pending.sequence);
+            out.note(|| {
+                format!(
+                    "producer {producer} sends sequence {sequence} of partition {key} to node {node} as {id}"
+                )
+            });
             let batch = pending.bytes.clone();
             out.send(party, Party::Node(node), Message::Produce { id, key, connection, batch });
             if pending.attempts > 1 {
@@ -247,7 +253,7 @@ impl Producer {
 
     pub(crate) fn receive(&mut self, from: Party, message: Message, out: &mut Outbox) {
         match message {
-            Message::Produced { id, outcome } => self.produced(id, outcome, out),
+            Message::Produced { id, outcome, .. } => self.produced(id, outcome, out),
             Message::MetadataAnswer { id, partitions } => self.routing.answered(id, &partitions),
             Message::Listed { id, outcome } => self.listed(from, id, outcome, out),
             _ => {}
@@ -277,6 +283,7 @@ impl Producer {
 
     fn produced(&mut self, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
         let Some(sent) = self.sent.remove(&id) else { return };
+        out.note(|| format!("producer {} is answered {outcome:?} to {id}", self.id));
         match outcome {
             Ok(base_offset) => self.acked(&sent, base_offset, out),
             Err(ErrorCode::OutOfOrderSequenceNumber) => self.out_of_order(&sent, id, out),

@@ -8,10 +8,9 @@ use klamm_wire::ErrorCode;
 
 use super::Node;
 use super::replica::{Ack, Replica, Sparks};
-use crate::message::{Key, Message};
+use crate::message::{Key, Message, Sender};
 use crate::mutation::{Mutation, is_active};
 use crate::outbox::{Outbox, Touch};
-use crate::party::Party;
 
 /// `max.message.bytes`.
 const MAX_BYTES: usize = 1 << 20;
@@ -26,17 +25,17 @@ pub(super) enum Append {
 
 impl Node {
     /// Produce with acks=all.
-    pub(super) fn produce(&mut self, from: Party, id: u64, key: Key, batch: &Bytes, out: &mut Outbox) {
+    pub(super) fn produce(&mut self, from: Sender, key: Key, batch: &Bytes, out: &mut Outbox) {
         if let Err(error) = validate_produced(batch, MAX_BYTES) {
             out.note(|| format!("node {} refuses a batch: {error}", self.id));
-            return self.produced(from, id, Err(ErrorCode::CorruptMessage), out);
+            return self.produced(from, Err(ErrorCode::CorruptMessage), out);
         }
         let bytes = BytesMut::from(&batch[..]);
-        let ack = |base_offset| Ack::Producer { to: from, id, base_offset };
+        let ack = |base_offset| Ack::Producer { to: from, base_offset };
         let appended =
             self.change(key, out, |replica, now_ms, sparks| replica.append(bytes, None, ack, now_ms, sparks));
         match appended {
-            None => self.produced(from, id, Err(ErrorCode::UnknownTopicOrPartition), out),
+            None => self.produced(from, Err(ErrorCode::UnknownTopicOrPartition), out),
             Some(Err(error)) => {
                 let refusal = self.if_it_leads(error, out);
                 if error == ErrorCode::OutOfOrderSequenceNumber {
@@ -45,9 +44,9 @@ impl Node {
                 if refusal == ErrorCode::OutOfOrderSequenceNumber {
                     out.touched.push(Touch::SequenceRefused { node: self.id, key });
                 }
-                self.produced(from, id, Err(refusal), out);
+                self.produced(from, Err(refusal), out);
             }
-            Some(Ok(Append::Done(offset))) => self.produced(from, id, Ok(offset), out),
+            Some(Ok(Append::Done(offset))) => self.produced(from, Ok(offset), out),
             Some(Ok(Append::Waits)) => {}
         }
     }
@@ -72,16 +71,15 @@ impl Node {
         });
     }
 
-    fn produced(&mut self, to: Party, id: u64, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
-        out.send(self.party(), to, Message::Produced { id, outcome });
+    fn produced(&mut self, to: Sender, outcome: Result<i64, ErrorCode>, out: &mut Outbox) {
+        let Sender { party, id, connection } = to;
+        out.send(self.party(), party, Message::Produced { id, connection, outcome });
     }
 
     /// Tells who waited.
     pub(super) fn release(&mut self, key: Key, ack: Ack, result: Result<(), ErrorCode>, out: &mut Outbox) {
         match ack {
-            Ack::Producer { to, id, base_offset } => {
-                self.produced(to, id, result.map(|()| base_offset), out);
-            }
+            Ack::Producer { to, base_offset } => self.produced(to, result.map(|()| base_offset), out),
             Ack::Shard { serial } => self.shard_written(key, serial, result, out),
             Ack::Deleter { to, id, start } => self.deleted(key, (to, id), result.map(|()| start), out),
         }

@@ -7,6 +7,7 @@ use klamm_replica::{AlterPartition, FollowerState, LeaderState, LogEnds};
 use klamm_wire::ErrorCode;
 
 use super::damage::Damage;
+use crate::message::Sender;
 use crate::party::Party;
 
 /// What a replica does.
@@ -36,7 +37,7 @@ pub(super) enum Io {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ack {
     /// A producer.
-    Producer { to: Party, id: u64, base_offset: i64 },
+    Producer { to: Sender, base_offset: i64 },
     /// A write of the coordinator.
     Shard { serial: u64 },
     /// An administrator who deletes records.
