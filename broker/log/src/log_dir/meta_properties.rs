@@ -65,8 +65,7 @@ impl MetaProperties {
     fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), LogDirError> {
         let Self { cluster_id, node_id, directory_id } = self;
         let encoded = URL_SAFE_NO_PAD.encode(directory_id.as_bytes());
-        let text =
-            format!("cluster.id={cluster_id}\ndirectory.id={encoded}\nnode.id={node_id}\nversion=1\n");
+        let text = format!("cluster.id={cluster_id}\ndirectory.id={encoded}\nnode.id={node_id}\nversion=1\n");
         // Before the file: who finds it takes the directory itself for durable.
         if let Some(parent) = dir.parent() {
             disk.sync_dir(parent).map_err(LogDirError::io("sync", parent))?;
