@@ -76,8 +76,10 @@ impl Workload {
                 &class_path.0,
             ])
             .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=error"])
-            // Why a producer sends again, and what becomes of its sequence numbers.
+            // Why a producer sends again, and what becomes of its sequence numbers; whom the consumers have given up.
             .args(["-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.producer.internals=info"])
+            .args(["-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.consumer.internals=info"])
+            .args(["-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.FetchSessionHandler=info"])
             .args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "klamm.chaos.Workload"])
             .args([bootstrap, TOPIC, &setting.partitions.to_string(), &setting.rate.to_string()])
             .args([setting.acks, &setting.request_timeout.as_millis().to_string()])

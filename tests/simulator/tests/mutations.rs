@@ -84,16 +84,16 @@ caught! {
     unfenced_before_caught_up: "UnfencedBeforeCaughtUp" within 20 seeds from 0 with "" by "S6";
     replication_checks_no_crc: "ReplicationChecksNoCrc" within 60 seeds from 0 with "" by "S1" | "S7";
     stale_partition_epoch_accepted: "StalePartitionEpochAccepted" within 300 seeds from 0 with "Proposals,Cut" by "S2";
-    broker_epoch_of_members_ignored: "BrokerEpochOfMembersIgnored" within 300 seeds from 100 with "Proposals,DiskLost,Pause" by "S2";
+    broker_epoch_of_members_ignored: "BrokerEpochOfMembersIgnored" within 300 seeds from 0 with "Proposals,DiskLost,Pause" by "S2";
     refusal_keeps_epoch: "RefusalKeepsEpoch" within 60 seeds from 120 with "Proposals,OneWay,LaggingVoter,Mute" by "S2";
-    disk_full_remembered: "DiskFullRemembered" within 20 seeds from 1794 with "" by "S8";
+    disk_full_remembered: "DiskFullRemembered" within 20 seeds from 430 with "" by "S8";
     pauses_by_wall_clock: "PausesByWallClock" within 60 seeds from 0 with "ClockHour,WireRot" by "S8";
     session_by_wall_clock: "SessionByWallClock" within 60 seeds from 3580 with "NoController,ClockHour,Loss" by "P20";
-    broker_epoch_of_marker_ignored: "BrokerEpochOfMarkerIgnored" within 60 seeds from 230 with "OldDisk,Shutdown,Pause,Cut" by "S2";
+    broker_epoch_of_marker_ignored: "BrokerEpochOfMarkerIgnored" within 60 seeds from 160 with "OldDisk,Shutdown,Pause,Cut" by "S2";
     old_producer_epoch_appended: "OldProducerEpochAppended" within 20 seeds from 0 with "" by "P18" | "P20";
     deletion_acknowledged_at_once: "DeletionAcknowledgedAtOnce" within 20 seeds from 0 with "Deletions,Cut,Pause,Crash,Loss" by "P21";
     deletion_ignores_elr: "DeletionIgnoresElr" within 200 seeds from 0 with "Deletions,Cut,Pause,Crash,Shutdown" by "P21";
-    expand_below_log_start: "ExpandBelowLogStart" within 20 seeds from 370 with "Deletions,Reassignment,Crash,Cut,Loss" by "P21";
+    expand_below_log_start: "ExpandBelowLogStart" within 20 seeds from 90 with "Deletions,Reassignment,Crash,Cut,Loss" by "P21";
     producers_not_handed_over: "ProducersNotHandedOver" within 40 seeds from 0 with "Deletions,Crash,Power,Cut,Shutdown,Loss" by "P20";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }

@@ -19,7 +19,9 @@ final class Reading {
   }
 
   void follow() {
-    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings.consumer())) {
+    Map<String, Object> named = settings.consumer();
+    named.put("client.id", "tail");
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(named)) {
       consumer.assign(partitions);
       consumer.seekToBeginning(partitions);
       while (true) {

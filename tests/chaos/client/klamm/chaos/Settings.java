@@ -8,8 +8,10 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /** What the clients are configured with: Kafka's defaults but for the back-offs, and the time after which silence counts. */
 final class Settings {
   private final Map<String, Object> shared = new HashMap<>();
+  private final int requestTimeout;
 
   Settings(String bootstrap, int requestTimeout) {
+    this.requestTimeout = requestTimeout;
     shared.put("bootstrap.servers", bootstrap);
     shared.put("retry.backoff.ms", 20);
     shared.put("retry.backoff.max.ms", 100);
@@ -38,6 +40,9 @@ final class Settings {
     all.put("enable.auto.commit", false);
     all.put("auto.offset.reset", "none");
     all.put("default.api.timeout.ms", 10_000);
+    // A fetch that waits as long as the client does is given up together with all that is behind it on its connection: where
+    // nothing new comes, the client would never learn of another leader.
+    all.put("fetch.max.wait.ms", Math.min(500, requestTimeout / 2));
     all.put("key.deserializer", StringDeserializer.class.getName());
     all.put("value.deserializer", StringDeserializer.class.getName());
     return all;
