@@ -16,8 +16,8 @@ This file is written by `cargo xtask chaos --report`; every row is as it came ou
 
 Clusters have replication factor 3 and `min.insync.replicas=2`; three idempotent producers with `acks=all` send 300 records a
 second to 6 partitions, each a few hundred bytes at most. The clients have Kafka's defaults but for `retry.backoff.ms=20`,
-`retry.backoff.max.ms=100`, `reconnect.backoff.ms=20`, `reconnect.backoff.max.ms=100`, and `request.timeout.ms=5000`, or 500
-where a leader falls silent. Where no figure is at stake two administrators create and delete topics, keys are compacted, and
+`retry.backoff.max.ms=100`, `reconnect.backoff.ms=20`, `reconnect.backoff.max.ms=100`, and `request.timeout.ms=5000`, or 500 and
+`fetch.max.wait.ms=250` where a leader falls silent. Where no figure is at stake two administrators create and delete topics, keys are compacted, and
 other scenarios run on the machine meanwhile. A *gap* is the longest time between two acknowledgements on one of the partitions that the
 fault concerns; at that rate it is 20 ms when nothing is wrong. An injection counts when its effect was observed: the process
 gone, packets withheld, the error in the broker's log. After each run everything is read again from the beginning, the files
