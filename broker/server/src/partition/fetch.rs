@@ -199,16 +199,22 @@ impl State {
             let message = format!("offset {} lies outside {start}..={end}", read.fetch_offset);
             return Err(Refused::new(ErrorCode::OffsetOutOfRange, message));
         }
-        if let Reader::Follower { replica, broker_epoch } = read.reader {
-            let event = LeaderEvent::FollowerFetched {
-                replica,
-                broker_epoch,
-                fetch_offset: read.fetch_offset,
-                log_start: read.log_start_offset,
-            };
-            self.step_leader(|leader| leader.step(event, steady_ms), wakeups);
-            fetched.high_watermark = self.high_watermark;
-            fetched.producers = read.lacks_producers.then(|| self.log.producers_before(read.fetch_offset));
+        match read.reader {
+            // It counts once it has been told: elected before, it would take a batch of a producer that was fenced.
+            Reader::Follower { .. } if read.lacks_producers => {
+                fetched.producers = Some(self.log.producers_before(read.fetch_offset));
+            }
+            Reader::Follower { replica, broker_epoch } => {
+                let event = LeaderEvent::FollowerFetched {
+                    replica,
+                    broker_epoch,
+                    fetch_offset: read.fetch_offset,
+                    log_start: read.log_start_offset,
+                };
+                self.step_leader(|leader| leader.step(event, steady_ms), wakeups);
+                fetched.high_watermark = self.high_watermark;
+            }
+            Reader::Consumer | Reader::NearbyConsumer => {}
         }
         let plan = self.plan(read)?;
         Ok((fetched, plan))

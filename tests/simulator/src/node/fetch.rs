@@ -50,7 +50,10 @@ impl Replica {
         if offset < start || offset > end {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        if let Reader::Follower { replica, broker_epoch, log_start } = read.reader {
+        // One that is yet to be told of producers counts for nothing.
+        if let Reader::Follower { replica, broker_epoch, log_start } = read.reader
+            && !read.lacks_producers
+        {
             let event =
                 LeaderEvent::FollowerFetched { replica, broker_epoch, fetch_offset: offset, log_start };
             self.step_leader(|leader| leader.step(event, now_ms), sparks);

@@ -148,3 +148,18 @@ async fn a_replica_that_begins_behind_deleted_records_knows_who_produced_them() 
         assert!(next(4).is_ok());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_yet_to_be_told_of_producers_does_not_count_as_in_sync() {
+    let cluster = followers_by_hand().await;
+    let partition = cluster.partition(0);
+    let mut ack = partition.append_leader(batch(10), Acks::All).unwrap().ack.unwrap();
+    let at_the_end = |replica| FetchRead { fetch_offset: 20, ..follower_at(replica, 0) };
+    let untold = FetchRead { lacks_producers: true, ..at_the_end(7) };
+    drop(partition.fetch(&at_the_end(8), None).unwrap());
+    assert!(partition.fetch(&untold, None).unwrap().producers.is_some());
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut ack).await;
+    assert!(early.is_err(), "the answer may be lost, and this replica elected");
+    drop(partition.fetch(&at_the_end(7), None).unwrap());
+    tokio::time::timeout(PATIENCE, ack).await.expect("acknowledged in time").unwrap().unwrap();
+}
