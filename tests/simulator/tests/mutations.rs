@@ -1,8 +1,7 @@
 //! Every rule that can be broken on purpose is missed by some property, within so many seeds.
 //!
 //! Those that are rare begin where a hit is near, some of them one in some thousand seeds: `FetchEpochIgnored` (all that is left
-//! of it is a stale answer to a client that named a newer epoch), `SessionByWallClock` and `ProducersNotHandedOver`, which takes a
-//! batch that was deleted before its producer got the answer.
+//! of it is a stale answer to a client that named a newer epoch) and `SessionByWallClock`.
 //!
 //! Not here, as no seed of some thousand has shown them yet: `FollowsOldLeader`, `RefusesUnconfirmed`,
 //! `RecoveryPointOutlivesTruncation` (what was on the disk before a process is checked before it is believed),
@@ -95,6 +94,6 @@ caught! {
     deletion_acknowledged_at_once: "DeletionAcknowledgedAtOnce" within 20 seeds from 0 with "Deletions,Cut,Pause,Crash,Loss" by "P21";
     deletion_ignores_elr: "DeletionIgnoresElr" within 200 seeds from 0 with "Deletions,Cut,Pause,Crash,Shutdown" by "P21";
     expand_below_log_start: "ExpandBelowLogStart" within 20 seeds from 90 with "Deletions,Reassignment,Crash,Cut,Loss" by "P21";
-    producers_not_handed_over: "ProducersNotHandedOver" within 20 seeds from 2820 with "Deletions,Mute,Shutdown,Cut,Crash" by "P20" | "S8";
+    producers_not_handed_over: "ProducersNotHandedOver" within 40 seeds from 0 with "Deletions,Crash,Power,Cut,Shutdown,Loss" by "S8";
     removal_keeps_epoch: "RemovalKeepsEpoch" within 200 seeds from 0 with "Reassignment,Metadata,Pause" by "S2";
 }

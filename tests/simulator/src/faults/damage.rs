@@ -54,7 +54,9 @@ impl World {
 
     pub(super) fn lose_disk(&mut self) -> bool {
         let node = self.any_node();
-        if !self.is_spare(node) {
+        // A registration from before that comes after the new disk's says that this one is gone, too: then nobody is known to hold
+        // anything, and only an administrator goes on.
+        if !self.is_spare(node) || self.network.holds_registrations(self.out.now) {
             return false;
         }
         let disk = SimDisk::new(self.out.random.next());
