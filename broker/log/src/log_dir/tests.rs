@@ -58,11 +58,8 @@ fn a_directory_whose_creation_failed_half_way_has_one_identity_whatever_power_lo
             let new_directory_id = Uuid::from_u128(start);
             match open(&disk, Owner { new_directory_id, ..owner(Some("cluster-a"), 4) }) {
                 Ok(dir) => {
-                    assert_eq!(
-                        dir.directory_id(),
-                        *identity.get_or_insert(dir.directory_id()),
-                        "seed {seed}"
-                    );
+                    let found = dir.directory_id();
+                    assert_eq!(*identity.get_or_insert(found), found, "seed {seed}");
                 }
                 Err(error) => assert!(start == 0, "seed {seed}: start {start}: {error}"),
             }
