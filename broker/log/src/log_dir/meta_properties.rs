@@ -78,7 +78,7 @@ impl MetaProperties {
     /// what an earlier one did not write. So it is written again until the directory holds anything, which it does only once it
     /// has been opened.
     pub(super) fn confirm(self, disk: &dyn Disk, dir: &Path) -> Result<Self, LogDirError> {
-        if partitions::list(disk, dir)?.is_empty() {
+        if !partitions::has_any(disk, dir)? {
             self.write(disk, dir)?;
         }
         Ok(self)

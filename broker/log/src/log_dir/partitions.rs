@@ -71,6 +71,12 @@ pub struct PartitionDir {
     pub state: PartitionDirState,
 }
 
+/// Whether there is any, told by the names alone.
+pub(super) fn has_any(disk: &dyn Disk, dir: &Path) -> Result<bool, LogDirError> {
+    let entries = disk.list(dir).map_err(LogDirError::io("list", dir))?;
+    Ok(entries.iter().any(|entry| entry.is_dir && parse(&entry.name).is_some()))
+}
+
 pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<PartitionDir>, LogDirError> {
     let mut partitions = Vec::new();
     for entry in
